@@ -1,0 +1,26 @@
+import { isActive } from './transitions.ts';
+import type { Turn } from './types.ts';
+
+type Ordered = Pick<Turn, 'id' | 'position' | 'state'>;
+
+/**
+ * The order in which queued turns run: the one comparator that queue, tree and timeline share (invariant 7).
+ * A turn that is active comes before those that wait. Clocks play no part.
+ */
+export function compareTurns(a: Ordered, b: Ordered): number {
+  const byState = Number(isActive(b.state)) - Number(isActive(a.state));
+  if (byState !== 0) return byState;
+  if (a.position !== b.position) return a.position - b.position;
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
+/**
+ * Position between two neighbours (either may be missing); `undefined` when there is no number left between them and
+ * the line has to be numbered anew.
+ */
+export function positionBetween(before: number | undefined, after: number | undefined): number | undefined {
+  if (before === undefined) return after === undefined ? 1 : after - 1;
+  if (after === undefined) return before + 1;
+  const middle = before + (after - before) / 2;
+  return middle > before && middle < after ? middle : undefined;
+}

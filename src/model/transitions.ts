@@ -1,0 +1,50 @@
+/**
+ * The only ways in which states change.
+ *
+ * Worktree: queued -> provisioning -> ready; failed from a step, back by retry; missing when the directory is gone;
+ * removing -> removed, or back to failed when the removal did not work.
+ * Turn: queued -> starting -> running -> an end; starting -> queued is recovery of a prompt that was not sent; an end
+ * but `completed` -> queued is a retry that a person asked for.
+ */
+import { IllegalTransitionError } from './errors.ts';
+import type { TurnState, WorktreeState } from './types.ts';
+
+const worktreeWays: Record<WorktreeState, readonly WorktreeState[]> = {
+  queued: ['provisioning', 'removing'],
+  provisioning: ['provisioning', 'ready', 'failed', 'queued', 'removing'],
+  ready: ['missing', 'removing'],
+  failed: ['queued', 'provisioning', 'removing'],
+  missing: ['provisioning', 'failed', 'removing'],
+  removing: ['removed', 'failed'],
+  removed: ['queued'],
+};
+
+const turnWays: Record<TurnState, readonly TurnState[]> = {
+  queued: ['starting', 'cancelled', 'failed'],
+  starting: ['running', 'queued', 'failed', 'cancelled', 'interrupted', 'completed'],
+  running: ['completed', 'failed', 'cancelled', 'interrupted'],
+  completed: [],
+  failed: ['queued'],
+  cancelled: ['queued'],
+  interrupted: ['queued'],
+};
+
+/** Returns `to`; throws IllegalTransitionError when the table has no such way (requirement 35). */
+export function worktreeTransition(from: WorktreeState, to: WorktreeState): WorktreeState {
+  if (!worktreeWays[from].includes(to)) throw new IllegalTransitionError('worktree', from, to);
+  return to;
+}
+
+/** Returns `to`; throws IllegalTransitionError when the table has no such way (requirement 35). */
+export function turnTransition(from: TurnState, to: TurnState): TurnState {
+  if (!turnWays[from].includes(to)) throw new IllegalTransitionError('turn', from, to);
+  return to;
+}
+
+export function canTurnBecome(from: TurnState, to: TurnState): boolean {
+  return turnWays[from].includes(to);
+}
+
+const activeTurnStates: ReadonlySet<TurnState> = new Set(['starting', 'running']);
+export const isActive = (state: TurnState): boolean => activeTurnStates.has(state);
+export const isEnded = (state: TurnState): boolean => state !== 'queued' && !activeTurnStates.has(state);

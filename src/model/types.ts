@@ -1,0 +1,134 @@
+/** The words of the product as types. Pure data: no behaviour, nothing of VS Code or Node. */
+
+export type SessionKind = 'commit' | 'note' | 'review';
+export const sessionKinds = ['commit', 'note', 'review'] as const satisfies readonly SessionKind[];
+
+export const provisioningSteps = ['resolveBase', 'createWorktree', 'copyFiles', 'runSetup'] as const;
+export type ProvisioningStep = (typeof provisioningSteps)[number];
+
+export const worktreeStates = ['queued', 'provisioning', 'ready', 'failed', 'missing', 'removing', 'removed'] as const;
+export type WorktreeState = (typeof worktreeStates)[number];
+
+export const turnStates = ['queued', 'starting', 'running', 'completed', 'failed', 'cancelled', 'interrupted'] as const;
+export type TurnState = (typeof turnStates)[number];
+
+export const sessionStates = [
+  'pendingProvision', 'pendingStart', 'starting', 'running', 'needsApproval', 'idle', 'failed', 'interrupted', 'cancelled', 'closed',
+] as const;
+export type SessionState = (typeof sessionStates)[number];
+
+/** Why a queued turn waits; `undefined` when nothing holds it up. */
+export const waitingReasons = ['worktree', 'turn', 'capacity', 'paused', 'agent', 'trust'] as const;
+export type WaitingReason = (typeof waitingReasons)[number];
+
+/** A message for people, with the provisioning step it came from where there is one. */
+export interface Failure {
+  message: string;
+  step?: string;
+}
+
+/** A file given to the agent with a prompt; `sha256` names its content in the attachment folder. */
+export interface Attachment {
+  name: string;
+  mimeType: string;
+  sha256: string;
+  /** Bytes. */
+  size: number;
+}
+
+export interface PermissionOption {
+  optionId: string;
+  name: string;
+  /** `allow_once`, `allow_always`, `reject_once` or `reject_always` (ACP), or a kind of a later protocol. */
+  kind: string;
+}
+
+export interface Permission {
+  id: string;
+  title: string;
+  options: PermissionOption[];
+}
+
+/** State of the setup commands marked `wait: false`, which run beside the first turn. */
+export type BackgroundSetup = 'none' | 'pending' | 'running' | 'done' | 'failed';
+
+export interface Branch {
+  id: string;
+  /** Canonical path of the main worktree (or of the bare repository). */
+  repository: string;
+  name: string;
+  /** What the person named as base; null means the repository's HEAD when the branch has to be made. */
+  base: string | null;
+  /** Commit the branch was made from, or its tip when it existed before. */
+  baseSha: string | null;
+  worktreeState: WorktreeState;
+  /** The step under way, or the one that failed. */
+  worktreeStep: ProvisioningStep | null;
+  worktreePath: string | null;
+  worktreeError: Failure | null;
+  /** True when the worktree was there before and Branchline only took it up. */
+  adopted: boolean;
+  backgroundSetup: BackgroundSetup;
+  /** Who paused the queue: a person, or the failure of a turn. */
+  paused: 'no' | 'user' | 'failure';
+  unread: boolean;
+  createdAt: number;
+  /** When the present worktree state was entered. */
+  changedAt: number;
+}
+
+export interface Session {
+  id: string;
+  branchId: string;
+  kind: SessionKind;
+  agent: string;
+  title: string;
+  createdAt: number;
+  /** The agent's own id of the conversation; null until it has one. */
+  agentSessionId: string | null;
+  /** Name and version as the agent gave them. */
+  agentInfo: string | null;
+  /** Where the agent's session was made; it is never continued elsewhere. */
+  worktreePath: string | null;
+  /** Review only: the branch's tip and its merge base with the base, resolved when it started. */
+  tipSha: string | null;
+  mergeBaseSha: string | null;
+  /** Set once when the agent can't continue this conversation; the transcript stays. */
+  retired: string | null;
+  closed: boolean;
+  unread: boolean;
+}
+
+export interface Turn {
+  id: string;
+  sessionId: string;
+  branchId: string;
+  state: TurnState;
+  prompt: string;
+  attachments: Attachment[];
+  /** Place in the order; only compared, never shown. */
+  position: number;
+  queuedAt: number;
+  startedAt: number | null;
+  endedAt: number | null;
+  startSha: string | null;
+  endSha: string | null;
+  error: Failure | null;
+  /** The agent host that has, or had, this turn. */
+  hostId: string | null;
+  /** 1 at the first hand-over; one more at each retry. */
+  attempt: number;
+  cancelRequested: boolean;
+  permission: Permission | null;
+  /** Last time the agent said anything, when the silence was marked; null while it speaks. */
+  silentSince: number | null;
+}
+
+/** One step in the life of a turn or worktree (requirement 15). */
+export interface HistoryEvent {
+  id: number;
+  at: number;
+  branchId: string;
+  turnId: string | null;
+  kind: string;
+}

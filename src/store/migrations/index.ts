@@ -1,0 +1,8 @@
+import { initial } from './001_initial.ts';
+
+/**
+ * SQL that brings the schema from version `index` to `index + 1`. A released one is never changed; a new one goes at the
+ * end, with a fixture of the version before it in the tests.
+ */
+export const migrations: readonly string[] = [initial];
+export const schemaVersion = migrations.length;

@@ -1,0 +1,105 @@
+/**
+ * The tables as the code sees them. A migration makes the SQL side; both are held together by a test.
+ */
+import type { Branch, HistoryEvent, Session, Turn } from '../model/types.ts';
+
+export interface Tables {
+  branch: Branch;
+  session: Session;
+  turn: Turn;
+  event: HistoryEvent;
+}
+export type TableName = keyof Tables;
+export type Value = string | number | null;
+
+/** How a column is kept in SQL: as it is, as 0 or 1, or as JSON text. */
+type Encoding = 'plain' | 'bool' | 'json';
+interface Column {
+  encoding: Encoding;
+  /** A value that a new row has when it is left out of the record; undefined when it must be given. */
+  fallback?: unknown;
+}
+type Columns<T> = { readonly [K in keyof T]-?: Column };
+
+const given: Column = { encoding: 'plain' };
+const nullable: Column = { encoding: 'plain', fallback: null };
+const flag: Column = { encoding: 'bool', fallback: false };
+const json = (fallback: unknown): Column => ({ encoding: 'json', fallback });
+const text = (fallback: string | number): Column => ({ encoding: 'plain', fallback });
+
+export const columns: { readonly [T in TableName]: Columns<Tables[T]> } = {
+  branch: {
+    id: given, repository: given, name: given, base: nullable, baseSha: nullable,
+    worktreeState: text('queued'), worktreeStep: nullable, worktreePath: nullable, worktreeError: json(null),
+    adopted: flag, backgroundSetup: text('none'), paused: text('no'), unread: flag, createdAt: given, changedAt: given,
+  },
+  session: {
+    id: given, branchId: given, kind: text('commit'), agent: text('shell'), title: given, createdAt: given,
+    agentSessionId: nullable, agentInfo: nullable, worktreePath: nullable, tipSha: nullable, mergeBaseSha: nullable,
+    retired: nullable, closed: flag, unread: flag,
+  },
+  turn: {
+    id: given, sessionId: given, branchId: given, state: text('queued'), prompt: given, attachments: json([]),
+    position: given, queuedAt: given, startedAt: nullable, endedAt: nullable, startSha: nullable, endSha: nullable,
+    error: json(null), hostId: nullable, attempt: text(0), cancelRequested: flag, permission: json(null),
+    silentSince: nullable,
+  },
+  event: { id: given, at: given, branchId: given, turnId: nullable, kind: given },
+};
+
+export const tableNames = Object.keys(columns) as TableName[];
+
+/** One change of one row, as the journal keeps it. `trim` drops events with a lower id. */
+export type Mutation =
+  | ['+', TableName, Record<string, unknown>]
+  | ['~', TableName, string, Record<string, unknown>]
+  | ['-', TableName, string]
+  | ['trim', number];
+
+const columnOf = (table: TableName, name: string): Column => {
+  const column = (columns[table] as Record<string, Column | undefined>)[name];
+  if (!column) throw new Error(`The table "${table}" has no column "${name}".`);
+  return column;
+};
+
+const same = (a: unknown, b: unknown): boolean => a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
+
+/** The part of a new row that a record has to keep. */
+export function withoutFallbacks<T extends TableName>(table: T, row: Tables[T]): Record<string, unknown> {
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(row)) {
+    const { fallback } = columnOf(table, name);
+    if (fallback === undefined || !same(value, fallback)) kept[name] = value;
+  }
+  return kept;
+}
+
+/** A whole row from the part that a record keeps, or from a SQL row of an older or the present schema. */
+export function completeRow<T extends TableName>(table: T, part: Record<string, unknown>): Tables[T] {
+  const row: Record<string, unknown> = {};
+  for (const [name, column] of Object.entries(columns[table] as Record<string, Column>)) {
+    const value = part[name];
+    row[name] = value === undefined ? structuredClone(column.fallback) : value;
+  }
+  return row as unknown as Tables[T];
+}
+
+export function toSql(table: TableName, name: string, value: unknown): Value {
+  const { encoding } = columnOf(table, name);
+  if (value === null || value === undefined) return null;
+  if (encoding === 'json') return JSON.stringify(value);
+  if (encoding === 'bool') return value ? 1 : 0;
+  return value as Value;
+}
+
+export function fromSql<T extends TableName>(table: T, row: Record<string, unknown>): Tables[T] {
+  const decoded: Record<string, unknown> = {};
+  for (const [name, column] of Object.entries(columns[table] as Record<string, Column>)) {
+    const value = row[name];
+    if (value === null || value === undefined) decoded[name] = value;
+    else if (column.encoding === 'json') decoded[name] = JSON.parse(value as string);
+    else if (column.encoding === 'bool') decoded[name] = value !== 0;
+    else decoded[name] = value;
+  }
+  return completeRow(table, decoded);
+}

@@ -1,0 +1,425 @@
+/**
+ * The durable state of Branchline: one writer, committed reads.
+ *
+ * A commit goes: BEGIN, apply in memory (a refused change rolls back and writes nothing), append the record, sync,
+ * check that the storage is still ours, COMMIT, acknowledge. Commits that arrive while a sync is under way share the
+ * next batch and its sync. Readers see `state`, which changes only after a batch is durable.
+ *
+ * States of the store: `open` -> `readOnly` (a failed append could not be taken back, or another owner took over) or
+ * `closed`. Only `open` accepts commits.
+ */
+import { join } from 'node:path';
+import { messageOf, StorageError } from '../model/errors.ts';
+import type { Database } from './database.ts';
+import { hasCode, type StoreFileSystem, writeFully } from './fileSystem.ts';
+import { type Generation, writeGeneration } from './generations.ts';
+import { Journal, journalName } from './journal.ts';
+import { manifestFormat, manifestPath, readManifest, writeManifest } from './manifest.ts';
+import { schemaVersion } from './migrations/index.ts';
+import { type Change, emptyChange, Projection } from './projection.ts';
+import { encodeRecord, journalFormat } from './record.ts';
+import { recover } from './recovery.ts';
+import { type Mutation, type TableName, type Tables, type Value, withoutFallbacks } from './schema.ts';
+
+/** What a change may do, inside its transaction. Reads see the changes made so far. */
+export interface Transaction {
+  get<T extends TableName>(table: T, id: string): Tables[T] | undefined;
+  select<T extends TableName>(table: T, where: string, values: Value[]): Tables[T][];
+  insert<T extends TableName>(table: T, row: Tables[T]): void;
+  update<T extends TableName>(table: T, id: string, patch: Partial<Tables[T]>): void;
+  remove(table: TableName, id: string): void;
+  /** Records a step in the life of a turn or worktree (requirement 15). */
+  event(kind: string, branchId: string, turnId?: string): void;
+}
+
+export interface StoreOptions {
+  files: StoreFileSystem;
+  folder: string;
+  makeDatabase: (image?: Uint8Array) => Database;
+  /** Names this owner in the manifest. */
+  owner: string;
+  now: () => number;
+  /** Told once of each thing that was damaged or went wrong in the background. */
+  onProblem: (message: string) => void;
+}
+
+interface Waiting {
+  change: (tx: Transaction) => unknown;
+  essential: boolean;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+}
+
+const checkpointRecords = 500;
+const checkpointBytes = 256 * 1024;
+const idleCheckpointDelay = 30_000;
+const reserveBytes = 256 * 1024;
+const eventsKept = 5_000;
+
+export class Store {
+  readonly state = new Projection();
+  readonly #options: StoreOptions;
+  readonly #database: Database;
+  readonly #listeners = new Set<(change: Change) => void>();
+  #journal: Journal;
+  #mode: 'open' | 'readOnly' | 'closed' = 'open';
+  #why = '';
+  #seq: number;
+  #batch: number;
+  #eventId: number;
+  #epoch: number;
+  #identity: string | undefined;
+  #generations: Generation[];
+  #journals: { number: number; firstSeq: number }[];
+  #records = 0;
+  #queue: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  /** Incremented with each announced change; a reader that missed one can tell. */
+  version = 0;
+
+  private constructor(options: StoreOptions, parts: {
+    database: Database; journal: Journal; seq: number; batch: number; epoch: number;
+    generations: Generation[]; journals: { number: number; firstSeq: number }[]; records: number;
+  }) {
+    this.#options = options;
+    this.#database = parts.database;
+    this.#journal = parts.journal;
+    this.#seq = parts.seq;
+    this.#batch = parts.batch;
+    this.#epoch = parts.epoch;
+    this.#generations = parts.generations;
+    this.#journals = parts.journals;
+    this.#records = parts.records;
+    this.#identity = options.files.identity(manifestPath(options.folder));
+    this.state.load({
+      branch: this.#database.select('branch'),
+      session: this.#database.select('session'),
+      turn: this.#database.select('turn'),
+    });
+    this.#eventId = Number(this.#database.select('event', '1 ORDER BY id DESC LIMIT 1')[0]?.id ?? 0);
+  }
+
+  /**
+   * Opens the storage as its owner; the caller holds the lock of the folder. The epoch is raised before anything is
+   * read, so an older owner that still runs can acknowledge nothing that this one does not see.
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    const { files, folder } = options;
+    await files.makeFolder(folder);
+    const manifest = await readManifest(files, folder);
+    const known = typeof manifest === 'object' ? manifest : undefined;
+    if (known && known.format > manifestFormat) {
+      throw new StorageError('This workspace was last used with a newer version of Branchline. Update the extension to open its queue; nothing was changed.');
+    }
+    if (manifest === 'damaged') {
+      await files.rename(manifestPath(folder), `${manifestPath(folder)}.damaged-${options.now()}`);
+      options.onProblem('The manifest of the storage was damaged; it was made anew from the other files.');
+    }
+    const preview = known ? undefined : await recover(files, folder, options.makeDatabase);
+    const epoch = (known?.epoch ?? preview?.highestEpoch ?? 0) + 1;
+    preview?.database.close();
+    await writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner });
+
+    const found = await recover(files, folder, options.makeDatabase);
+    const schemaBefore = found.database.schemaVersion;
+    const number = found.highestJournal + 1;
+    const header = { format: journalFormat, schema: schemaVersion, number, epoch, firstSeq: found.seq + 1 };
+    found.database.migrate();
+    const journal = await withReserve(options, () => Journal.create(files, folder, header, found.lastCrc));
+    const store = new Store(options, {
+      database: found.database, journal, seq: found.seq, batch: found.batch, epoch,
+      generations: found.generations,
+      journals: [...found.journals, { number, firstSeq: header.firstSeq }],
+      records: 0,
+    });
+    for (const problem of found.problems) options.onProblem(problem);
+    if (schemaBefore !== schemaVersion || found.damaged.length > 0 || found.replayed > checkpointBytes || found.journals.length > 8) {
+      await store.checkpoint();
+      for (const name of found.damaged) {
+        const path = join(folder, name);
+        await files.rename(path, `${path}.damaged-${options.now()}`).catch(() => undefined);
+      }
+    }
+    await store.#keepReserve();
+    return store;
+  }
+
+  get mode(): 'open' | 'readOnly' | 'closed' {
+    return this.#mode;
+  }
+
+  /** Called after each batch, with what it touched. Listeners must not throw. */
+  onDidChange(listener: (change: Change) => void): { dispose(): void } {
+    this.#listeners.add(listener);
+    return { dispose: () => this.#listeners.delete(listener) };
+  }
+
+  /**
+   * Runs `change` in a transaction and resolves with its result once it is durable. Rejects with what `change` threw
+   * (nothing was changed) or with StorageError (nothing was changed, unless it says `outcomeUnknown`). `essential` may use
+   * the space kept back for a full disk: cancelling and deleting.
+   */
+  commit<T>(change: (tx: Transaction) => T, options: { essential?: boolean } = {}): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ change, essential: options.essential ?? false, resolve: resolve as (value: unknown) => void, reject });
+      this.#writing ??= this.#write();
+    });
+  }
+
+  async #write(): Promise<void> {
+    await Promise.resolve(); // Calls made in one go share the first batch.
+    try {
+      while (this.#queue.length > 0) {
+        await this.#writeBatch(this.#queue.splice(0));
+        if (this.#mode === 'open' && (this.#records >= checkpointRecords || this.#journal.length >= checkpointBytes)) {
+          await this.#checkpoint().catch((error) => this.#options.onProblem(`A checkpoint failed and will be tried again: ${messageOf(error)}`));
+        }
+      }
+    } finally {
+      this.#writing = undefined;
+      this.#scheduleIdleCheckpoint();
+    }
+  }
+
+  async #writeBatch(waiting: Waiting[]): Promise<void> {
+    if (this.#mode !== 'open') {
+      for (const one of waiting) one.reject(this.#closedError());
+      return;
+    }
+    const database = this.#database;
+    const applied: { one: Waiting; result: unknown; mutations: Mutation[]; changes: number }[] = [];
+    const eventId = this.#eventId;
+    database.begin();
+    for (const one of waiting) {
+      const mutations: Mutation[] = [];
+      const tally = { changes: 0 };
+      database.savepoint();
+      const before = this.#eventId;
+      try {
+        const result = one.change(this.#transaction(mutations, tally));
+        database.release();
+        if (mutations.length === 0) one.resolve(result);
+        else applied.push({ one, result, mutations, changes: tally.changes });
+      } catch (error) {
+        database.rollbackToSavepoint();
+        this.#eventId = before;
+        one.reject(error);
+      }
+    }
+    if (applied.length === 0) {
+      database.rollback();
+      return;
+    }
+    let crc = this.#journal.lastCrc;
+    const lines = applied.map(({ mutations, changes }, index) => {
+      const encoded = encodeRecord(
+        { seq: this.#seq + 1 + index, batch: this.#batch + 1, index, count: applied.length, mutations, changes }, crc,
+      );
+      crc = encoded.crc;
+      return encoded.line;
+    });
+    const failure = await this.#makeDurable(Buffer.from(lines.join('')), crc, applied.some(({ one }) => one.essential));
+    if (failure) {
+      database.rollback();
+      this.#eventId = eventId;
+      for (const { one } of applied) one.reject(failure);
+      return;
+    }
+    database.commit();
+    this.#seq += applied.length;
+    this.#batch += 1;
+    this.#records += applied.length;
+    const change = emptyChange();
+    for (const { mutations } of applied) this.state.apply(mutations, change);
+    for (const { one, result } of applied) one.resolve(result);
+    this.version += 1;
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  /** Returns the error to reject with, or undefined when the lines are durable and the storage is still ours. */
+  async #makeDurable(lines: Buffer, crc: string, essential: boolean): Promise<StorageError | undefined> {
+    try {
+      await withReserve(this.#options, () => this.#journal.append(lines, crc), essential);
+    } catch (error) {
+      try {
+        await this.#journal.cut(lines.byteLength);
+        return new StorageError(storageMessage(error), { cause: error });
+      } catch {
+        this.#stop('The disk failed while saving, and the failed part could not be taken back. Reload the window to open the queue again.');
+        return new StorageError(`${storageMessage(error)} Whether it was saved is unknown; reload the window to see.`, { cause: error, outcomeUnknown: true });
+      }
+    }
+    if (await this.#isFenced()) {
+      this.#stop('Another window has taken over this workspace\'s queue.');
+      return new StorageError('Another window has taken over this workspace\'s queue. Your text is kept; send it again there.', { outcomeUnknown: true });
+    }
+    return undefined;
+  }
+
+  /** True when another owner has opened the storage since. */
+  async #isFenced(): Promise<boolean> {
+    const { files, folder, owner } = this.#options;
+    const identity = files.identity(manifestPath(folder));
+    if (identity === this.#identity) return false;
+    const manifest = await readManifest(files, folder);
+    if (manifest === 'missing' || manifest === 'damaged') {
+      // Somebody removed or broke the file; the storage is still ours. Put it back, so that the next owner sees the epoch.
+      await writeManifest(files, folder, { format: manifestFormat, epoch: this.#epoch, owner });
+    } else if (manifest.epoch !== this.#epoch || manifest.owner !== owner) return true;
+    this.#identity = files.identity(manifestPath(folder));
+    return false;
+  }
+
+  #stop(why: string): void {
+    this.#mode = 'readOnly';
+    this.#why = why;
+    this.#options.onProblem(why);
+  }
+
+  #closedError(): StorageError {
+    return new StorageError(this.#mode === 'closed' ? 'Branchline is shutting down; try again after the window has reloaded.' : this.#why);
+  }
+
+  #transaction(mutations: Mutation[], tally: { changes: number }): Transaction {
+    const database = this.#database;
+    const apply = (mutation: Mutation) => {
+      tally.changes += database.apply(mutation);
+      mutations.push(mutation);
+    };
+    return {
+      get: (table, id) => database.select(table, 'id = ?', [id])[0],
+      select: (table, where, values) => database.select(table, where, values),
+      insert: (table, row) => apply(['+', table, withoutFallbacks(table, row)]),
+      update: (table, id, patch) => apply(['~', table, id, patch as Record<string, unknown>]),
+      remove: (table, id) => apply(['-', table, id]),
+      event: (kind, branchId, turnId) => {
+        this.#eventId += 1;
+        const id = this.#eventId;
+        const at = this.#options.now();
+        apply(['+', 'event', turnId ? { id, at, branchId, turnId, kind } : { id, at, branchId, kind }]);
+      },
+    };
+  }
+
+  /** Steps in the life of a turn, oldest first; those of long ago may have been dropped. */
+  eventsOf(turnId: string): Tables['event'][] {
+    return this.#database.select('event', 'turnId = ? ORDER BY id', [turnId]);
+  }
+
+  /** Writes a new generation and starts a new journal; resolves when it is durable. */
+  async checkpoint(): Promise<void> {
+    while (this.#writing) await this.#writing;
+    if (this.#mode !== 'open') return;
+    this.#writing = this.#checkpoint().finally(() => {
+      this.#writing = undefined;
+      if (this.#queue.length > 0) this.#writing = this.#write();
+    });
+    await this.#writing;
+  }
+
+  /** Runs between batches, so no transaction is open and the image holds exactly what the old journals say. */
+  async #checkpoint(): Promise<void> {
+    const { files, folder } = this.#options;
+    if (await this.#isFenced()) {
+      this.#stop('Another window has taken over this workspace\'s queue.');
+      return;
+    }
+    if (this.#eventId > eventsKept * 2) this.#trimEvents();
+    const image = this.#database.export();
+    const seq = this.#seq;
+    const number = this.#journal.number + 1;
+    const next = await Journal.create(
+      files, folder,
+      { format: journalFormat, schema: schemaVersion, number, epoch: this.#epoch, firstSeq: seq + 1 },
+      this.#journal.lastCrc,
+    );
+    const previous = this.#journal;
+    this.#journal = next;
+    this.#journals.push({ number, firstSeq: seq + 1 });
+    this.#records = 0;
+    await previous.close();
+    const generation = await writeGeneration(files, folder, seq, image);
+    const kept = [generation, ...this.#generations.filter((one) => one.name !== generation.name)];
+    this.#generations = kept.slice(0, 2);
+    for (const old of kept.slice(2)) await files.remove(join(folder, old.name));
+    await this.#dropJournals(this.#generations.at(-1)?.seq ?? 0);
+  }
+
+  /** Removes the journals whose records are all in the older of the two generations kept. */
+  async #dropJournals(covered: number): Promise<void> {
+    const { files, folder } = this.#options;
+    if (this.#generations.length < 2) return;
+    const kept: { number: number; firstSeq: number }[] = [];
+    for (const [index, journal] of this.#journals.entries()) {
+      const next = this.#journals[index + 1];
+      if (next && next.firstSeq <= covered + 1) await files.remove(join(folder, journalName(journal.number)));
+      else kept.push(journal);
+    }
+    this.#journals = kept;
+  }
+
+  /** Old steps are dropped in the image only: a replay of the older generation has them still, which does no harm. */
+  #trimEvents(): void {
+    this.#database.begin();
+    this.#database.apply(['trim', this.#eventId - eventsKept]);
+    this.#database.commit();
+  }
+
+  #scheduleIdleCheckpoint(): void {
+    clearTimeout(this.#idle);
+    if (this.#mode !== 'open' || this.#records === 0) return;
+    this.#idle = setTimeout(() => {
+      this.checkpoint().catch((error) => this.#options.onProblem(`A checkpoint failed and will be tried again: ${messageOf(error)}`));
+    }, idleCheckpointDelay);
+    this.#idle.unref();
+  }
+
+  async #keepReserve(): Promise<void> {
+    const { files, folder } = this.#options;
+    try {
+      if (files.identity(reservePath(folder))) return;
+      const file = await files.open(reservePath(folder), 'create');
+      try {
+        await writeFully(file, Buffer.alloc(reserveBytes), 0);
+      } finally {
+        await file.close();
+      }
+    } catch {
+      await files.remove(reservePath(folder)).catch(() => undefined); // A full disk: it is for later.
+    }
+  }
+
+  /** Takes a last checkpoint and lets go of the files. Commits that were under way are finished first. */
+  async close(): Promise<void> {
+    clearTimeout(this.#idle);
+    if (this.#mode === 'closed') return;
+    while (this.#writing) await this.#writing;
+    if (this.#mode === 'open' && this.#records > 0) {
+      await this.checkpoint().catch((error) => this.#options.onProblem(`The last checkpoint failed; the journal has everything: ${messageOf(error)}`));
+    }
+    clearTimeout(this.#idle);
+    this.#mode = 'closed';
+    await this.#journal.close();
+    this.#database.close();
+  }
+}
+
+const reservePath = (folder: string): string => join(folder, 'reserve');
+
+/** Runs `write`, and once more after giving up the reserve when the disk is full and the work is worth it. */
+async function withReserve<T>(options: StoreOptions, write: () => Promise<T>, essential = true): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!essential || !hasCode(error, 'ENOSPC', 'EDQUOT') || !options.files.identity(reservePath(options.folder))) throw error;
+    await options.files.remove(reservePath(options.folder));
+    return await write();
+  }
+}
+
+function storageMessage(error: unknown): string {
+  if (hasCode(error, 'ENOSPC', 'EDQUOT')) return 'The disk is full, so this could not be saved. Free some space and try again.';
+  if (hasCode(error, 'EROFS', 'EACCES', 'EPERM')) return 'The storage folder of this workspace is not writable, so this could not be saved. Check its permissions and try again.';
+  return `This could not be saved (${messageOf(error)}). Check the disk and try again.`;
+}
