@@ -1,0 +1,90 @@
+/**
+ * What the extension and an agent host say to each other: JSON lines over a local socket. The host's status is whole each
+ * time, so one that is lost or doubled does no harm.
+ */
+import * as z from 'zod';
+import { permissionSchema, transcriptEntrySchema, turnOutcomes } from '../model/transcript.ts';
+
+export const hostProtocolVersion = 1;
+
+export const permissionPolicies = ['ask', 'acceptEdits', 'allowAll'] as const;
+export type PermissionPolicy = (typeof permissionPolicies)[number];
+
+const agentProgram = z.object({
+  id: z.string(),
+  name: z.string(),
+  command: z.string(),
+  args: z.array(z.string()),
+  env: z.record(z.string(), z.string()),
+  /** True for our own shell agent, which runs on the host's own Node. */
+  builtIn: z.boolean(),
+});
+export type AgentProgram = z.infer<typeof agentProgram>;
+
+/** One turn, with all that the host needs to run it when no window is open. */
+export const jobSchema = z.object({
+  turnId: z.string(),
+  attempt: z.number().int(),
+  sessionId: z.string(),
+  kind: z.enum(['commit', 'note', 'review']),
+  title: z.string(),
+  prompt: z.string(),
+  attachments: z.array(z.object({ name: z.string(), mimeType: z.string(), sha256: z.string(), size: z.number(), path: z.string() })),
+  repository: z.string(),
+  branch: z.string(),
+  worktree: z.string(),
+  transcript: z.string(),
+  agent: agentProgram,
+  /** The agent's own id of the conversation to go on with, or null for a new one. */
+  agentSessionId: z.string().nullable(),
+  permissions: z.enum(permissionPolicies),
+  /** False: the agent is ended when no window is there for a while. */
+  keepRunning: z.boolean(),
+});
+export type Job = z.infer<typeof jobSchema>;
+
+export const clientMessageSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('hello'), version: z.number(), token: z.string(), epoch: z.number() }),
+  z.object({ type: z.literal('run'), job: jobSchema }),
+  z.object({ type: z.literal('cancel'), turnId: z.string() }),
+  z.object({ type: z.literal('answer'), permissionId: z.string(), optionId: z.string() }),
+  z.object({ type: z.literal('permissions'), policy: z.enum(permissionPolicies) }),
+  z.object({ type: z.literal('shutdown') }),
+]);
+export type ClientMessage = z.infer<typeof clientMessageSchema>;
+
+export const turnStatusSchema = z.object({
+  turnId: z.string(),
+  attempt: z.number(),
+  sessionId: z.string(),
+  state: z.enum(['starting', 'running', 'ended']),
+  agentSessionId: z.string().nullable(),
+  agentInfo: z.string().nullable(),
+  permission: permissionSchema.nullable(),
+  /** When the agent last said anything, once it has been silent for long; null while it speaks. */
+  silentSince: z.number().nullable(),
+  startSha: z.string().nullable(),
+  endSha: z.string().nullable(),
+  outcome: z.enum(turnOutcomes).nullable(),
+  message: z.string().nullable(),
+  /** Set when the agent can't go on with this conversation. */
+  retired: z.string().nullable(),
+});
+export type TurnStatus = z.infer<typeof turnStatusSchema>;
+
+export const hostMessageSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('welcome'), version: z.number(), hostId: z.string(), status: turnStatusSchema.nullable() }),
+  z.object({ type: z.literal('status'), status: turnStatusSchema }),
+  z.object({ type: z.literal('entries'), sessionId: z.string(), entries: z.array(transcriptEntrySchema) }),
+]);
+export type HostMessage = z.infer<typeof hostMessageSchema>;
+
+/** What a host keeps about itself in `hosts/<id>.json` (0600) in the storage, for a later window to find it. */
+export const hostFileSchema = z.object({
+  hostId: z.string(),
+  token: z.string(),
+  socket: z.string(),
+  pid: z.number().nullable(),
+  startTime: z.string().nullable(),
+});
+export type HostFile = z.infer<typeof hostFileSchema>;

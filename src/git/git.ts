@@ -1,0 +1,66 @@
+/** git with the user's own configuration and hooks, always by argument vector, never through a shell. */
+import { type SimpleGit, simpleGit } from 'simple-git';
+
+export interface GitOptions {
+  /** Ends the git process. */
+  signal?: AbortSignal | undefined;
+}
+
+export class Git {
+  readonly folder: string;
+  readonly #git: SimpleGit;
+
+  /** `folder` must exist. */
+  constructor(folder: string, options: GitOptions = {}) {
+    this.folder = folder;
+    this.#git = simpleGit({
+      baseDir: folder,
+      ...(options.signal ? { abort: options.signal } : {}),
+      trimmed: false,
+      // Without this a failure that prints nothing would count as success.
+      errors: (error, result) => error ?? (result.exitCode === 0 ? undefined : Buffer.concat([...result.stdErr, ...result.stdOut])),
+    });
+  }
+
+  /** Output of `git ARGS`; rejects with what git said. */
+  async run(...args: string[]): Promise<string> {
+    return await this.#git.raw(args);
+  }
+
+  /** First line of the output, or undefined where git answers no. */
+  async line(...args: string[]): Promise<string | undefined> {
+    try {
+      return (await this.run(...args)).split('\n')[0] || undefined;
+    } catch (error) {
+      if (isMissingProgram(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** The full sha of a commit, or undefined when the revision names none. */
+  commit(revision: string): Promise<string | undefined> {
+    return this.line('rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`);
+  }
+
+  /** Short name of the checked-out branch; undefined when HEAD is detached. */
+  async currentBranch(): Promise<string | undefined> {
+    return (await this.line('symbolic-ref', '--quiet', 'HEAD'))?.replace(/^refs\/heads\//, '');
+  }
+
+  /** Paths with changes that are not committed, untracked ones included. */
+  async changedPaths(): Promise<string[]> {
+    const fields = (await this.run('status', '--porcelain=v1', '-z', '--untracked-files=all')).split('\0');
+    const paths: string[] = [];
+    for (let index = 0; index < fields.length; index += 1) {
+      const field = fields[index] as string;
+      if (field === '') continue;
+      paths.push(field.slice(3));
+      if (field[0] === 'R' || field[0] === 'C') index += 1; // Followed by the path it came from.
+    }
+    return paths;
+  }
+}
+
+export function isMissingProgram(error: unknown): boolean {
+  return error instanceof Error && /\bENOENT\b/.test(error.message) && /spawn/.test(error.message);
+}
