@@ -1,10 +1,20 @@
 /** git with the user's own configuration and hooks, always by argument vector, never through a shell. */
 import { type SimpleGit, simpleGit } from 'simple-git';
+import { userEnvironment } from '../platform/processes.ts';
 
 export interface GitOptions {
   /** Ends the git process. */
   signal?: AbortSignal | undefined;
+  /** Variables besides the user's own. */
+  environment?: Record<string, string>;
 }
+
+/** simple-git refuses these in an environment that a stranger may have written; this one is the user's own. */
+const usersOwnEnvironment = {
+  allowUnsafeAskPass: true, allowUnsafeConfigEnvCount: true, allowUnsafeConfigPaths: true, allowUnsafeDiffExternal: true,
+  allowUnsafeEditor: true, allowUnsafeExec: true, allowUnsafeGitProxy: true, allowUnsafePager: true,
+  allowUnsafeProtocolOverride: true, allowUnsafeSshCommand: true, allowUnsafeTemplateDir: true,
+};
 
 export class Git {
   readonly folder: string;
@@ -17,9 +27,11 @@ export class Git {
       baseDir: folder,
       ...(options.signal ? { abort: options.signal } : {}),
       trimmed: false,
+      unsafe: usersOwnEnvironment,
       // Without this a failure that prints nothing would count as success.
       errors: (error, result) => error ?? (result.exitCode === 0 ? undefined : Buffer.concat([...result.stdErr, ...result.stdOut])),
     });
+    if (options.environment) this.#git.env({ ...userEnvironment(), ...options.environment });
   }
 
   /** Output of `git ARGS`; rejects with what git said. */

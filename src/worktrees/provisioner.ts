@@ -1,0 +1,212 @@
+/**
+ * Makes worktrees ready, step by step, in the background. A level-triggered reconciler: it looks at the store, asks
+ * `nextStep`, does it, writes the result. Calling `reconcile` once too often does nothing, once too rarely loses nothing.
+ *
+ * Work on one branch is serialised; of one repository, one branch at a time talks to git (they contend for its locks), and
+ * a few repositories beside each other (requirement 46). Copying and setup run beside each other.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Mutex, Semaphore } from 'async-mutex';
+import { isMissingProgram } from '../git/git.ts';
+import { messageOf } from '../model/errors.ts';
+import { worktreeTransition } from '../model/transitions.ts';
+import type { Branch, ProvisioningStep } from '../model/types.ts';
+import type { Store, Transaction } from '../store/store.ts';
+import { nextStep, stepAfter } from './nextStep.ts';
+import type { WorktreeSettings } from './settings.ts';
+import { copyFiles } from './steps/copyFiles.ts';
+import { createWorktree } from './steps/createWorktree.ts';
+import { resolveBase } from './steps/resolveBase.ts';
+import { runBackgroundSetup, runSetup } from './steps/runSetup.ts';
+import type { Step } from './steps/step.ts';
+
+export interface ProvisionerOptions {
+  store: Store;
+  /** Folder for the output of setup commands. */
+  logs: string;
+  now: () => number;
+  settings: (repository: string) => WorktreeSettings;
+  ownCheckouts: () => string[];
+  /** False in an untrusted workspace: nothing of the repository runs. */
+  trusted: () => boolean;
+  log: (message: string) => void;
+}
+
+const repositoriesBesideEachOther = 3;
+
+const steps: Record<ProvisioningStep, Step> = { resolveBase, createWorktree, copyFiles, runSetup };
+const gitSteps: ReadonlySet<ProvisioningStep> = new Set(['resolveBase', 'createWorktree']);
+
+/** Steps that a person stops end with this. */
+class Stopped extends Error {
+  override message = 'Stopped. "Retry Provisioning" goes on with this step.';
+}
+
+export class Provisioner {
+  readonly #options: ProvisionerOptions;
+  readonly #work = new Map<string, { done: Promise<void>; stop: AbortController }>();
+  readonly #background = new Map<string, AbortController>();
+  readonly #repositories = new Map<string, Mutex>();
+  readonly #several = new Semaphore(repositoriesBesideEachOther);
+  #disposed = false;
+
+  constructor(options: ProvisionerOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at every branch and starts what is to be done. Returns at once. */
+  reconcile(): void {
+    const { store, trusted } = this.#options;
+    if (this.#disposed || !trusted() || store.mode !== 'open') return;
+    for (const branch of store.state.branches()) this.#look(branch);
+  }
+
+  #look(branch: Branch): void {
+    if (branch.worktreeState === 'ready') this.#lookAtBackground(branch);
+    if (this.#work.has(branch.id) || !nextStep(branch)) return;
+    // Nothing waits for it: a branch whose turns were all removed is not made for nobody.
+    if (branch.worktreeState !== 'provisioning' && this.#options.store.state.line(branch.id).length === 0) return;
+    const stop = new AbortController();
+    const done = this.#provision(branch.id, stop.signal)
+      .catch((error) => this.#options.log(`Provisioning ${branch.name}: ${messageOf(error)}`))
+      .finally(() => {
+        this.#work.delete(branch.id);
+        this.reconcile();
+      });
+    this.#work.set(branch.id, { done, stop });
+  }
+
+  async #provision(branchId: string, signal: AbortSignal): Promise<void> {
+    const held = { release: undefined as (() => void) | undefined };
+    try {
+      for (;;) {
+        const branch = this.#options.store.state.branch(branchId);
+        const step = branch && nextStep(branch);
+        if (!branch || !step || signal.aborted) return;
+        if (gitSteps.has(step) && !held.release) {
+          held.release = await this.#takeRepository(branch.repository);
+          continue; // Things may have changed while it waited its turn.
+        }
+        if (!gitSteps.has(step)) {
+          held.release?.();
+          held.release = undefined;
+        }
+        if (!(await this.#run(branch, step, signal))) return;
+      }
+    } finally {
+      held.release?.();
+    }
+  }
+
+  async #takeRepository(repository: string): Promise<() => void> {
+    let mutex = this.#repositories.get(repository);
+    if (!mutex) {
+      mutex = new Mutex();
+      this.#repositories.set(repository, mutex);
+    }
+    const releaseOne = await mutex.acquire();
+    const [, releaseSeveral] = await this.#several.acquire();
+    return () => {
+      releaseSeveral();
+      releaseOne();
+    };
+  }
+
+  /** Runs one step and writes its result; false when the branch is not to be gone on with. */
+  async #run(branch: Branch, step: ProvisioningStep, signal: AbortSignal): Promise<boolean> {
+    const { ownCheckouts, settings, now } = this.#options;
+    if (branch.worktreeState !== 'provisioning' || branch.worktreeStep !== step) {
+      await this.#change(branch.id, (row) => ({
+        worktreeState: worktreeTransition(row.worktreeState, 'provisioning'), worktreeStep: step, worktreeError: null, changedAt: now(),
+      }), `worktree:${step}`);
+    }
+    const gone = branch.worktreePath !== null && !gitSteps.has(step) && !existsSync(branch.worktreePath);
+    try {
+      if (gone) throw new Error(`The folder ${branch.worktreePath} is gone. Retry to make it again.`);
+      const patch = await steps[step]({
+        branch, signal,
+        settings: settings(branch.repository),
+        ownCheckouts: ownCheckouts(),
+        log: this.logOf(branch.id),
+        save: (part) => this.#change(branch.id, () => part),
+      });
+      signal.throwIfAborted();
+      const next = stepAfter(step);
+      await this.#change(branch.id, (row) => ({
+        ...patch,
+        worktreeState: worktreeTransition(row.worktreeState, next ? 'provisioning' : 'ready'),
+        worktreeStep: next ?? null,
+        changedAt: now(),
+      }), next ? `worktree:${next}` : 'worktree:ready');
+      return next !== undefined;
+    } catch (error) {
+      if (signal.aborted && !(signal.reason instanceof Stopped)) return false; // Shutting down: it goes on at the next start.
+      await this.#fail(branch.id, step, gone ? 'createWorktree' : step, signal.aborted ? signal.reason : error);
+      return false;
+    }
+  }
+
+  async #fail(branchId: string, step: ProvisioningStep, resumeAt: ProvisioningStep, error: unknown): Promise<void> {
+    const message = isMissingProgram(error) ? 'git was not found. Install git, or mend PATH, and retry.' : messageOf(error).trim();
+    this.#options.log(`Provisioning failed at ${step}: ${message}`);
+    await this.#change(branchId, (row) => ({
+      worktreeState: worktreeTransition(row.worktreeState, 'failed'), worktreeStep: resumeAt,
+      worktreeError: { message, step }, unread: true, changedAt: this.#options.now(),
+    }), 'worktree:failed');
+  }
+
+  #change(branchId: string, patch: (row: Branch) => Partial<Branch>, event?: string): Promise<void> {
+    return this.#options.store.commit((tx: Transaction) => {
+      const row = tx.get('branch', branchId);
+      if (!row) return;
+      tx.update('branch', branchId, patch(row));
+      if (event) tx.event(event, branchId);
+    });
+  }
+
+  /** Setup that nothing waits for: it runs while the branch is in use, and again after a restart that cut it short. */
+  #lookAtBackground(branch: Branch): void {
+    if (branch.backgroundSetup !== 'pending' && branch.backgroundSetup !== 'running') return;
+    if (this.#background.has(branch.id)) return;
+    const stop = new AbortController();
+    this.#background.set(branch.id, stop);
+    const run = async () => {
+      await this.#change(branch.id, () => ({ backgroundSetup: 'running' }));
+      try {
+        await runBackgroundSetup(branch, this.#options.settings(branch.repository).setup, this.logOf(branch.id), stop.signal);
+        await this.#change(branch.id, () => ({ backgroundSetup: 'done' }));
+      } catch (error) {
+        if (stop.signal.aborted) return;
+        await this.#change(branch.id, () => ({ backgroundSetup: 'failed', worktreeError: { message: messageOf(error), step: 'runSetup' }, unread: true }));
+      }
+    };
+    run().catch((error) => this.#options.log(`Setup of ${branch.name}: ${messageOf(error)}`)).finally(() => this.#background.delete(branch.id));
+  }
+
+  /** Where the output of a branch's setup commands goes. */
+  logOf(branchId: string): string {
+    return join(this.#options.logs, `${branchId}.log`);
+  }
+
+  /** Ends the step under way; it shows as failed and can be retried. */
+  async stop(branchId: string): Promise<void> {
+    const work = this.#work.get(branchId);
+    work?.stop.abort(new Stopped());
+    await work?.done;
+  }
+
+  /** Ends everything that runs for a branch, so that it can be removed. */
+  async settle(branchId: string): Promise<void> {
+    this.#background.get(branchId)?.abort();
+    await this.stop(branchId);
+  }
+
+  /** Ends the steps under way without a trace: they go on at the next start. */
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    for (const stop of this.#background.values()) stop.abort();
+    for (const { stop } of this.#work.values()) stop.abort();
+    await Promise.allSettled([...this.#work.values()].map(({ done }) => done));
+  }
+}

@@ -1,0 +1,68 @@
+/** Runs the user's setup commands in the worktree, one after the other, each with a time limit (requirements 22, 47). */
+import { spawn } from 'node:child_process';
+import { appendFileSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { WorktreeError } from '../../model/errors.ts';
+import type { Branch } from '../../model/types.ts';
+import { endMarked, markVariable, userEnvironment } from '../../platform/processes.ts';
+import type { SetupCommand } from '../settings.ts';
+import type { Step } from './step.ts';
+
+export const runSetup: Step = async ({ branch, settings, signal, log }) => {
+  await endMarked(setupMark(branch)); // A command of an earlier window may still run.
+  for (const command of settings.setup) {
+    if (command.wait) await runCommand(branch, command, log, signal);
+  }
+  return { backgroundSetup: settings.setup.some((command) => !command.wait) ? 'pending' : 'none' };
+};
+
+/** Runs the commands that turns don't wait for; rejects with WorktreeError at the first that fails. */
+export async function runBackgroundSetup(branch: Branch, commands: readonly SetupCommand[], log: string, signal: AbortSignal): Promise<void> {
+  await endMarked(setupMark(branch));
+  for (const command of commands) {
+    if (!command.wait) await runCommand(branch, command, log, signal);
+  }
+}
+
+export const setupMark = (branch: Branch): string => `${branch.id}.setup`;
+
+async function runCommand(branch: Branch, { command, timeoutSeconds }: SetupCommand, log: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  mkdirSync(dirname(log), { recursive: true, mode: 0o700 });
+  appendFileSync(log, `$ ${command}\n`, { mode: 0o600 });
+  const output = openSync(log, 'a', 0o600);
+  const mark = setupMark(branch);
+  const child = spawn(command, {
+    cwd: branch.worktreePath as string,
+    shell: true,
+    detached: process.platform !== 'win32',
+    windowsHide: true,
+    stdio: ['ignore', output, output],
+    env: {
+      ...userEnvironment(),
+      BRANCHLINE_REPOSITORY: branch.repository,
+      BRANCHLINE_WORKTREE: branch.worktreePath as string,
+      BRANCHLINE_BRANCH: branch.name,
+      [markVariable]: mark,
+    },
+  });
+  closeSync(output);
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new WorktreeError(`The setup command \`${command}\` took longer than ${timeoutSeconds} s and was ended. Mend it or raise its timeoutSeconds, then retry; "Show Setup Log" has its output.`)), timeoutSeconds * 1_000);
+  const either = AbortSignal.any([signal, stop.signal]);
+  const end = () => void endMarked(mark, child.pid ? { leader: child.pid } : {});
+  either.addEventListener('abort', end, { once: true });
+  try {
+    const { code, ended } = await new Promise<{ code: number | null; ended: NodeJS.Signals | null }>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('exit', (exitCode, exitSignal) => resolve({ code: exitCode, ended: exitSignal }));
+    });
+    either.throwIfAborted();
+    appendFileSync(log, ended ? `(ended by ${ended})\n` : `(exit code ${code})\n`);
+    if (code !== 0) throw new WorktreeError(`The setup command \`${command}\` ended ${ended ? `by ${ended}` : `with exit code ${code}`}. "Show Setup Log" has its output; mend the cause and retry.`);
+  } finally {
+    clearTimeout(timer);
+    either.removeEventListener('abort', end);
+    if (either.aborted) await endMarked(mark);
+  }
+}
