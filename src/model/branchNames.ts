@@ -39,8 +39,8 @@ export function titleFromPrompt(prompt: string): string {
   return `${(space > 30 ? cut.slice(0, space) : cut).trimEnd()}…`;
 }
 
-/** A readable branch name from the prompt that is not among `taken`; compared without case, as file systems may. */
-export function branchNameFromPrompt(prompt: string, taken: Iterable<string>): string {
+/** A readable branch name from the prompt, the first of `name`, `name-2`, ... that is not taken. */
+export function branchNameFromPrompt(prompt: string, isTaken: (name: string) => boolean): string {
   const words = titleFromPrompt(prompt)
     .normalize('NFKD')
     .replace(/[\u0300-\u036f]/g, '')
@@ -55,12 +55,8 @@ export function branchNameFromPrompt(prompt: string, taken: Iterable<string>): s
   }
   if (stem === '') stem = Array.from(words[0] ?? 'work').slice(0, 40).join('');
   if (branchNameProblem(stem) !== undefined) stem = 'work';
-  const lower = new Set(Array.from(taken, (name) => name.toLowerCase()));
-  const clashes = (name: string) =>
-    lower.has(name) || Array.from(lower).some((other) => other.startsWith(`${name}/`));
-  if (!clashes(stem)) return stem;
-  for (let number = 2; ; number += 1) {
-    const name = `${stem}-${number}`;
-    if (!clashes(name)) return name;
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? stem : `${stem}-${number}`;
+    if (!isTaken(name)) return name;
   }
 }

@@ -149,6 +149,11 @@ export class Store {
     return this.#mode;
   }
 
+  /** Raised at each opening of the storage. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
   /** Called after each batch, with what it touched. Listeners must not throw. */
   onDidChange(listener: (change: Change) => void): { dispose(): void } {
     this.#listeners.add(listener);

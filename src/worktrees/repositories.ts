@@ -1,5 +1,5 @@
 /** Finds repositories by looking at files only: nothing of the repository runs, so an untrusted one may be looked at. */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 export interface FoundRepository {
@@ -59,5 +59,38 @@ function commonFolderOf(gitFolder: string): string {
     return realpathSync(isAbsolute(named) ? named : join(gitFolder, named));
   } catch {
     return gitFolder;
+  }
+}
+
+/**
+ * True when git has a branch of this name, here or from a remote, or one that the name would collide with as a folder.
+ * Looks at the ref files and the packed refs; asking git would take too long for a call that must not wait.
+ */
+export function hasBranch(repository: string, name: string): boolean {
+  const folder = existsIn(repository, '.git') ? join(repository, '.git') : repository;
+  if (existsIn(folder, 'refs', 'heads', name)) return true;
+  const remotes = join(folder, 'refs', 'remotes');
+  if (listFolders(remotes).some((remote) => existsIn(remotes, remote, name))) return true;
+  return packedRefs(folder).some((ref) => {
+    const short = ref.replace(/^refs\/(heads|remotes\/[^/]+)\//, '');
+    return short === name || short.startsWith(`${name}/`);
+  });
+}
+
+const existsIn = (...parts: string[]): boolean => statSync(join(...parts), { throwIfNoEntry: false }) !== undefined;
+
+function listFolders(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function packedRefs(gitFolder: string): string[] {
+  try {
+    return readFileSync(join(gitFolder, 'packed-refs'), 'utf8').split('\n').flatMap((line) => line.split(' ')[1] ?? []);
+  } catch {
+    return [];
   }
 }

@@ -1,0 +1,104 @@
+/** Removing a branch from Branchline: its turns, its agents, its worktree. The git branch and the transcripts stay. */
+import type { Hosts } from '../agents/hosts.ts';
+import { messageOf, RefusedError } from '../model/errors.ts';
+import { isActive, worktreeTransition } from '../model/transitions.ts';
+import type { Branch } from '../model/types.ts';
+import type { Store } from '../store/store.ts';
+import type { Provisioner } from '../worktrees/provisioner.ts';
+import { type AtRisk, atRisk, lossInWords, removeWorktree } from '../worktrees/removal.ts';
+import type { Queue } from './queue.ts';
+
+export interface BranchRemovalOptions {
+  store: Store;
+  queue: Queue;
+  hosts: Hosts;
+  provisioner: Provisioner;
+  now: () => number;
+}
+
+export class BranchRemoval {
+  readonly #options: BranchRemovalOptions;
+
+  constructor(options: BranchRemovalOptions) {
+    this.#options = options;
+  }
+
+  /** What would be lost. */
+  atRisk(branchId: string): Promise<AtRisk> {
+    return atRisk(this.#branch(branchId));
+  }
+
+  /**
+   * Ends what runs, cancels what waits, removes the worktree. Rejects with RefusedError, before anything is changed, when
+   * uncommitted work would be lost and `force` is not given; with WorktreeError when git can't remove it.
+   */
+  async remove(branchId: string, force: boolean): Promise<void> {
+    const { store, now } = this.#options;
+    const branch = this.#branch(branchId);
+    if (!force) {
+      const risk = await atRisk(branch);
+      if (risk.uncommitted.length > 0) throw new RefusedError(`${lossInWords(branch.name, risk)} Commit or discard them, or remove the branch with "force".`);
+    }
+    await store.commit((tx) => {
+      const row = tx.get('branch', branchId);
+      if (!row) return;
+      tx.update('branch', branchId, { worktreeState: worktreeTransition(row.worktreeState, 'removing'), changedAt: now() });
+      tx.event('worktree:removing', branchId);
+    }, { essential: true });
+    await this.#finish(branchId, force);
+  }
+
+  /** Goes on with removals that a restart cut short, without force. */
+  async resume(): Promise<void> {
+    const { store } = this.#options;
+    const cut = Array.from(store.state.branches()).filter((branch) => branch.worktreeState === 'removing');
+    for (const branch of cut) await this.#finish(branch.id, false).catch(() => undefined); // The branch says what went wrong.
+  }
+
+  async #finish(branchId: string, force: boolean): Promise<void> {
+    const { store, queue, hosts, provisioner, now } = this.#options;
+    try {
+      await provisioner.settle(branchId);
+      for (const turn of [...store.state.line(branchId)]) await queue.cancel(turn.id).catch(() => undefined);
+      await this.#turnsEnded(branchId);
+      for (const client of [...hosts.all()]) {
+        const session = client.status && store.state.session(client.status.sessionId);
+        if (session?.branchId === branchId) await hosts.end(client.hostId);
+      }
+      await removeWorktree(this.#branch(branchId), force);
+    } catch (error) {
+      await store.commit((tx) => {
+        tx.update('branch', branchId, {
+          worktreeState: worktreeTransition('removing', 'failed'), worktreeStep: 'createWorktree',
+          worktreeError: { message: messageOf(error), step: 'remove' }, unread: true, changedAt: now(),
+        });
+      });
+      throw error;
+    }
+    await store.commit((tx) => {
+      tx.update('branch', branchId, { worktreeState: worktreeTransition('removing', 'removed'), worktreeStep: null, worktreeError: null, changedAt: now() });
+      for (const session of tx.select('session', 'branchId = ?', [branchId])) tx.update('session', session.id, { closed: true, unread: false });
+      tx.event('worktree:removed', branchId);
+    }, { essential: true });
+  }
+
+  /** Resolves when no turn of the branch is active any more: the dispatcher ends those that were cancelled. */
+  #turnsEnded(branchId: string): Promise<void> {
+    const { store } = this.#options;
+    const busy = () => store.state.line(branchId).some((turn) => isActive(turn.state));
+    if (!busy()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const listener = store.onDidChange(() => {
+        if (busy()) return;
+        listener.dispose();
+        resolve();
+      });
+    });
+  }
+
+  #branch(branchId: string): Branch {
+    const branch = this.#options.store.state.branch(branchId);
+    if (!branch || branch.worktreeState === 'removed') throw new RefusedError('This branch is not in Branchline any more.');
+    return branch;
+  }
+}

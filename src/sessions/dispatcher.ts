@@ -1,0 +1,348 @@
+/**
+ * Runs the line of each branch. A level-triggered reconciler: it looks at the store, asks `nextTurns`, starts them, and
+ * writes what their agent hosts say. No event carries anything that it needs, so one that is lost or doubled stalls nothing.
+ *
+ * `starting` is durable before a host is told anything; the host writes the hand-over down before the agent gets the
+ * prompt. So whoever dies when, it is known afterwards whether the prompt was sent.
+ */
+import { existsSync } from 'node:fs';
+import type { Job, PermissionPolicy, TurnStatus } from '../agentHost/protocol.ts';
+import type { Catalog } from '../agents/catalog.ts';
+import type { HostClient } from '../agents/hostClient.ts';
+import type { Hosts } from '../agents/hosts.ts';
+import { Git } from '../git/git.ts';
+import { messageOf, RefusedError } from '../model/errors.ts';
+import { isActive, turnTransition, worktreeTransition } from '../model/transitions.ts';
+import type { Branch, Session, Turn } from '../model/types.ts';
+import { attachmentPath } from '../store/attachments.ts';
+import type { Store, Transaction } from '../store/store.ts';
+import { readTranscript, transcriptPath } from '../store/transcripts.ts';
+import { nextTurns, type QueueSnapshot, waitingFor } from './nextTurn.ts';
+import { outcomeOf } from './outcome.ts';
+import { type EndOptions, endTurn } from './turnEnd.ts';
+
+export interface DispatcherOptions extends EndOptions {
+  store: Store;
+  hosts: Hosts;
+  /** The storage's folder, for transcripts and attachments. */
+  folder: string;
+  catalog: () => Catalog;
+  maxConcurrentTurns: () => number;
+  permissions: () => PermissionPolicy;
+  keepRunning: () => boolean;
+  trusted: () => boolean;
+  log: (message: string) => void;
+}
+
+/** Times that a turn may be put back because its host died before the hand-over, before that counts as a failure. */
+const mostPutBacks = 3;
+const answerTime = 15_000;
+const shutdownTime = 8_000;
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #store: Store;
+  /** Turns being started, by branch: not in the store as `starting` yet, but taken. */
+  readonly #inFlight = new Map<string, string>();
+  readonly #recovering = new Map<string, Promise<void>>();
+  readonly #putBacks = new Map<string, number>();
+  #disposed = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#store = options.store;
+  }
+
+  /** What `nextTurns` and `waitingFor` decide on. */
+  snapshot(): QueueSnapshot {
+    const { state } = this.#store;
+    const catalog = this.#options.catalog();
+    const branches = Array.from(state.branchesWithWork(), (id) => {
+      const { worktreeState, paused } = state.branch(id) as Branch;
+      return { id, worktreeState, paused, line: state.line(id) };
+    });
+    const installed = new Map<string, boolean>();
+    return {
+      branches,
+      active: Array.from(state.active()).length + this.#inFlight.size,
+      limit: this.#options.maxConcurrentTurns(),
+      trusted: this.#options.trusted(),
+      isInstalled: (sessionId) => {
+        const agent = state.session(sessionId)?.agent ?? '';
+        let answer = installed.get(agent);
+        if (answer === undefined) installed.set(agent, (answer = catalog.isInstalled(agent)));
+        return answer;
+      },
+    };
+  }
+
+  /** Why a queued turn waits; undefined for one that starts now or is not queued. */
+  waitingFor(turn: Turn, snapshot = this.snapshot()) {
+    const branch = snapshot.branches.find((one) => one.id === turn.branchId);
+    return branch && waitingFor(turn.id, branch, snapshot);
+  }
+
+  /** Looks at every line and starts what may start. Returns at once. */
+  reconcile(): void {
+    if (this.#disposed || this.#store.mode !== 'open') return;
+    const { state } = this.#store;
+    for (const turn of state.active()) this.#lookAtActive(turn);
+    const snapshot = this.snapshot();
+    const free = { ...snapshot, branches: snapshot.branches.filter((branch) => !this.#inFlight.has(branch.id)) };
+    for (const turnId of nextTurns(free)) {
+      const turn = state.turn(turnId) as Turn;
+      this.#inFlight.set(turn.branchId, turnId);
+      this.#start(turn)
+        .catch((error) => this.#options.log(`Starting a turn: ${messageOf(error)}`))
+        .finally(() => {
+          this.#inFlight.delete(turn.branchId);
+          this.reconcile();
+        });
+    }
+    const waiting = snapshot.trusted && snapshot.branches.some((branch) => branch.line.some((turn) => turn.state === 'queued') && branch.paused === 'no');
+    if (waiting) this.#options.hosts.prepare();
+    else if (snapshot.branches.length === 0) this.#options.hosts.dismissSpare();
+  }
+
+  #lookAtActive(turn: Turn): void {
+    if (this.#inFlight.get(turn.branchId) === turn.id) return;
+    const client = turn.hostId ? this.#options.hosts.connected(turn.hostId) : undefined;
+    if (!client) void this.recover(turn.id);
+    else if (turn.cancelRequested) client.cancel(turn.id);
+  }
+
+  async #start(turn: Turn): Promise<void> {
+    const { catalog, now } = this.#options;
+    const { state } = this.#store;
+    const session = state.session(turn.sessionId) as Session;
+    const branch = state.branch(turn.branchId) as Branch;
+    const program = catalog().find(session.agent);
+    if (!program || !branch.worktreePath) return;
+    if (!existsSync(branch.worktreePath)) return this.#markMissing(branch);
+    const unusable = unusableSession(session, branch);
+    if (unusable) return this.#failQueued(turn, unusable);
+
+    let client: HostClient;
+    try {
+      client = await this.#hostFor(session, branch.id);
+    } catch (error) {
+      return this.#failQueued(turn, messageOf(error));
+    }
+    const review = session.kind === 'review' ? await this.#resolveReview(branch) : {};
+    const started = await this.#store.commit((tx) => {
+      const row = tx.get('turn', turn.id);
+      const home = tx.get('branch', turn.branchId);
+      if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
+      if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0) return undefined;
+      const patch = { state: turnTransition(row.state, 'starting'), hostId: client.hostId, attempt: row.attempt + 1, startedAt: now(), cancelRequested: false };
+      tx.update('turn', row.id, patch);
+      tx.update('session', session.id, { ...review, worktreePath: home.worktreePath });
+      tx.event('starting', row.branchId, row.id);
+      return { ...row, ...patch };
+    });
+    if (!started) {
+      if (!client.status) client.shutdown(); // Taken for nothing: the queue changed meanwhile.
+      return;
+    }
+    client.run(this.#jobFor(started, this.#store.state.session(session.id) as Session, branch, program));
+    if (this.#store.state.turn(turn.id)?.cancelRequested) client.cancel(turn.id);
+  }
+
+  #jobFor(turn: Turn, session: Session, branch: Branch, agent: Job['agent']): Job {
+    const { folder, keepRunning, permissions } = this.#options;
+    return {
+      turnId: turn.id, attempt: turn.attempt, sessionId: session.id, kind: session.kind, title: session.title, prompt: turn.prompt,
+      attachments: turn.attachments.map((attachment) => ({ ...attachment, path: attachmentPath(folder, attachment.sha256) })),
+      repository: branch.repository, branch: branch.name, worktree: branch.worktreePath as string,
+      transcript: transcriptPath(folder, session.id), agent, agentSessionId: session.agentSessionId,
+      permissions: permissions(), keepRunning: keepRunning(),
+    };
+  }
+
+  /** The host of this session that is still there, or one without work. Any other host of the branch is ended first (requirement 34). */
+  async #hostFor(session: Session, branchId: string): Promise<HostClient> {
+    const { hosts } = this.#options;
+    let own: HostClient | undefined;
+    for (const client of [...hosts.all()]) {
+      const other = client.status && this.#store.state.session(client.status.sessionId);
+      if (!client.status || other?.branchId !== branchId) continue;
+      if (other.id === session.id && client.status.state === 'ended' && !client.status.retired) own = client;
+      else await this.#shutDown(client);
+    }
+    return own && !own.closed ? own : hosts.take();
+  }
+
+  async #shutDown(client: HostClient): Promise<void> {
+    client.shutdown();
+    const deadline = Date.now() + shutdownTime;
+    while (!client.closed && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (!client.closed) await this.#options.hosts.end(client.hostId);
+  }
+
+  /** The branch's tip and where it left its base, known before the agent runs (requirement 10). */
+  async #resolveReview(branch: Branch): Promise<Partial<Session>> {
+    const git = new Git(branch.worktreePath as string);
+    const tipSha = (await git.commit('HEAD')) ?? null;
+    const base = (branch.base && (await git.commit(branch.base))) || branch.baseSha;
+    const mergeBase = tipSha && base ? await git.line('merge-base', tipSha, base) : undefined;
+    return { tipSha, mergeBaseSha: mergeBase ?? branch.baseSha };
+  }
+
+  async #markMissing(branch: Branch): Promise<void> {
+    await this.#store.commit((tx) => {
+      const row = tx.get('branch', branch.id);
+      if (row?.worktreeState !== 'ready') return;
+      tx.update('branch', branch.id, { worktreeState: worktreeTransition(row.worktreeState, 'missing'), worktreeStep: null, changedAt: this.#options.now() });
+      tx.event('worktree:missing', branch.id);
+    });
+  }
+
+  async #failQueued(turn: Turn, message: string): Promise<void> {
+    await this.#store.commit((tx) => {
+      const row = tx.get('turn', turn.id);
+      if (row?.state !== 'queued') return;
+      const state = turnTransition(row.state, 'starting');
+      tx.update('turn', row.id, { state });
+      this.#end(tx, { ...row, state }, { outcome: 'failed', message, startSha: null, endSha: null });
+    });
+  }
+
+  #end(tx: Transaction, turn: Turn, end: Parameters<typeof endTurn>[2]): void {
+    endTurn(tx, turn, end, this.#options);
+  }
+
+  /** Writes what a host says of its turn; what is known already changes nothing. */
+  async applyStatus(client: HostClient, status: TurnStatus): Promise<void> {
+    await this.#store.commit((tx) => {
+      const turn = tx.get('turn', status.turnId);
+      if (!turn || turn.hostId !== client.hostId || turn.attempt !== status.attempt || !isActive(turn.state)) return;
+      const session = tx.get('session', turn.sessionId) as Session;
+      const known = { agentSessionId: status.agentSessionId, agentInfo: status.agentInfo ?? session.agentInfo, retired: status.retired };
+      if (Object.entries(known).some(([name, value]) => session[name as keyof Session] !== value)) tx.update('session', session.id, known);
+      let row = turn;
+      if (turn.state === 'starting' && (status.state === 'running' || status.outcome === 'completed')) {
+        row = { ...turn, state: turnTransition(turn.state, 'running'), startSha: status.startSha };
+        tx.update('turn', turn.id, { state: row.state, startSha: row.startSha });
+        tx.event('running', turn.branchId, turn.id);
+      }
+      if (status.state === 'ended') {
+        this.#end(tx, row, { outcome: status.outcome ?? 'interrupted', message: status.message, startSha: status.startSha, endSha: status.endSha });
+      } else if (row.permission?.id !== status.permission?.id || row.silentSince !== status.silentSince) {
+        tx.update('turn', row.id, { permission: status.permission, silentSince: status.silentSince });
+        if (status.permission && row.permission?.id !== status.permission.id) tx.update('session', row.sessionId, { unread: true });
+      }
+    });
+    if (status.state === 'ended' && this.#options.catalog().find(this.#agentOf(status))?.builtIn && !this.#goesOnWith(status.sessionId)) client.shutdown();
+  }
+
+  #agentOf(status: TurnStatus): string {
+    return this.#store.state.session(status.sessionId)?.agent ?? '';
+  }
+
+  #goesOnWith(sessionId: string): boolean {
+    const session = this.#store.state.session(sessionId);
+    return session !== undefined && this.#store.state.line(session.branchId)[0]?.sessionId === sessionId;
+  }
+
+  /** A host's connection closed. */
+  lost(client: HostClient): void {
+    for (const turn of this.#store.state.active()) {
+      if (turn.hostId === client.hostId) void this.recover(turn.id);
+    }
+  }
+
+  /**
+   * Finds out what became of an active turn whose host is not connected: goes on with a live host, writes the end that the
+   * transcript has, marks it interrupted when the agent may have the prompt, or puts it back in its place when not.
+   */
+  recover(turnId: string): Promise<void> {
+    const under = this.#recovering.get(turnId);
+    if (under) return under;
+    const done = this.#recover(turnId)
+      .catch((error) => this.#options.log(`Recovering a turn: ${messageOf(error)}`))
+      .finally(() => this.#recovering.delete(turnId));
+    this.#recovering.set(turnId, done);
+    return done;
+  }
+
+  async #recover(turnId: string): Promise<void> {
+    const { hosts, folder } = this.#options;
+    const turn = this.#store.state.turn(turnId);
+    if (!turn || !isActive(turn.state)) return;
+    if (turn.hostId) {
+      const client = await this.#reach(turn.hostId);
+      if (this.#disposed) return;
+      const status = client?.status;
+      if (client && status?.turnId === turn.id && status.attempt === turn.attempt) return this.applyStatus(client, status);
+      await hosts.end(turn.hostId);
+    }
+    const found = outcomeOf(await readTranscript(transcriptPath(folder, turn.sessionId)), turn);
+    await this.#store.commit((tx) => {
+      const row = tx.get('turn', turnId);
+      if (!row || !isActive(row.state) || row.hostId !== turn.hostId || row.attempt !== turn.attempt) return;
+      if (found.kind === 'ended') {
+        const { outcome, message = null, startSha = null, endSha = null } = found.entry;
+        this.#end(tx, row, { outcome, message, startSha, endSha });
+      } else if (row.cancelRequested) {
+        this.#end(tx, row, { outcome: 'cancelled', message: null, startSha: null, endSha: null });
+      } else if (found.kind === 'handedOver' || row.state === 'running') {
+        const startSha = found.kind === 'handedOver' ? found.startSha : null;
+        this.#end(tx, row, { outcome: 'interrupted', message: 'The agent\'s process ended before the turn was over. Look at what it did in the worktree, then retry or skip it.', startSha, endSha: null });
+      } else this.#putBack(tx, row);
+    });
+  }
+
+  /** Connects to a host; one that lives but does not answer gets a while before it is given up. */
+  async #reach(hostId: string): Promise<HostClient | undefined> {
+    const { hosts } = this.#options;
+    for (const deadline = Date.now() + answerTime; ; ) {
+      const client = await hosts.find(hostId);
+      if (client || this.#disposed || Date.now() > deadline || !hosts.isAlive(hostId)) return client;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+
+  /** Requirement 16: the prompt was not sent, so the turn waits again in its place. */
+  #putBack(tx: Transaction, row: Turn): void {
+    const times = (this.#putBacks.get(row.id) ?? 0) + 1;
+    this.#putBacks.set(row.id, times);
+    if (times > mostPutBacks) {
+      this.#end(tx, row, { outcome: 'failed', message: 'The agent host ended several times before the agent could start. "Show Log" says more; retry when it is mended.', startSha: null, endSha: null });
+      return;
+    }
+    tx.update('turn', row.id, { state: turnTransition(row.state, 'queued'), hostId: null, startedAt: null });
+    tx.event('requeued', row.branchId, row.id);
+  }
+
+  /** Gives the answer to a permission request; rejects with RefusedError when nobody waits for it any more. */
+  respond(permissionId: string, optionId: string): void {
+    for (const turn of this.#store.state.active()) {
+      if (turn.permission?.id !== permissionId) continue;
+      if (!turn.permission.options.some((option) => option.optionId === optionId)) throw new RefusedError('The agent did not offer this option.');
+      const client = turn.hostId ? this.#options.hosts.connected(turn.hostId) : undefined;
+      if (!client) throw new RefusedError('The agent is not connected at the moment. Try again in a few seconds.');
+      client.answer(permissionId, optionId);
+      return;
+    }
+    throw new RefusedError('This permission request has been answered or withdrawn.');
+  }
+
+  /** Settles every turn that an earlier window left active, and ends the hosts that belong to none. */
+  async recoverAll(): Promise<void> {
+    const { hosts } = this.#options;
+    const active = Array.from(this.#store.state.active());
+    await hosts.endOrphans(new Set(active.flatMap((turn) => turn.hostId ?? [])));
+    await Promise.all(active.map((turn) => this.recover(turn.id)));
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+  }
+}
+
+/** A conversation is only ever continued in its own worktree (requirement 32). */
+function unusableSession(session: Session, branch: Branch): string | undefined {
+  if (session.retired) return session.retired;
+  if (session.agentSessionId === null || session.worktreePath === null || session.worktreePath === branch.worktreePath) return undefined;
+  return `This conversation belongs to ${session.worktreePath}, and the branch's worktree is ${branch.worktreePath} now. Queue a new session instead; the transcript is kept.`;
+}

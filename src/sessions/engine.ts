@@ -1,0 +1,291 @@
+/**
+ * The whole of Branchline without VS Code: the composition that the extension and the tests in plain Node share.
+ *
+ * One window owns a storage at a time. An engine that finds it owned is a `viewer`: it shows what is there, refuses changes
+ * with the reason, and becomes the owner when the first window is gone. Calls that come before an owner has recovered wait
+ * for it, in order (requirement 54).
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { mkdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Catalog, makeCatalog, shellAgentId } from '../agents/catalog.ts';
+import type { AgentSetting } from '../agents/catalog.ts';
+import { Hosts } from '../agents/hosts.ts';
+import type { PermissionPolicy } from '../agentHost/protocol.ts';
+import { messageOf, RefusedError } from '../model/errors.ts';
+import { type Clock, type IdSource, randomId } from '../model/ids.ts';
+import type { TranscriptEntry } from '../model/transcript.ts';
+import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
+import type { Database } from '../store/database.ts';
+import { nodeFileSystem, type StoreFileSystem } from '../store/fileSystem.ts';
+import { emptyChange, Projection, type Change } from '../store/projection.ts';
+import { recover } from '../store/recovery.ts';
+import { Store } from '../store/store.ts';
+import { Provisioner } from '../worktrees/provisioner.ts';
+import type { WorktreeSettings } from '../worktrees/settings.ts';
+import { BranchRemoval } from './branchRemoval.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { Queue } from './queue.ts';
+
+/** Settings as the engine reads them, anew each time it needs one. */
+export interface EngineSettings {
+  agents: () => Readonly<Record<string, AgentSetting>>;
+  defaultAgent: () => string;
+  maxConcurrentTurns: () => number;
+  onFailure: () => 'pause' | 'continue';
+  worktrees: (repository: string) => WorktreeSettings;
+  permissions: () => PermissionPolicy;
+  autoReview: () => boolean;
+  keepRunning: () => boolean;
+}
+
+export interface EngineOptions {
+  /** Storage folder. */
+  folder: string;
+  /** Folder of the bundles `agentHost.js` and `shellAgent.js`. */
+  programs: string;
+  makeDatabase: (image?: Uint8Array) => Database;
+  settings: EngineSettings;
+  openFolders: () => string[];
+  ownCheckouts: () => string[];
+  trusted: () => boolean;
+  log: (message: string) => void;
+  /** Told of what a person has to know: damage that was found, a disk that failed. */
+  onProblem: (message: string) => void;
+  files?: StoreFileSystem;
+  now?: Clock;
+  newId?: IdSource;
+}
+
+/** What only an owner has. */
+export interface Owner {
+  store: Store;
+  queue: Queue;
+  dispatcher: Dispatcher;
+  provisioner: Provisioner;
+  hosts: Hosts;
+  removal: BranchRemoval;
+}
+
+type Listener<T> = (value: T) => void;
+
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #files: StoreFileSystem;
+  readonly #now: Clock;
+  readonly #newId: IdSource;
+  readonly #changed = new Set<Listener<Change>>();
+  readonly #entries = new Set<Listener<{ sessionId: string; entries: readonly TranscriptEntry[] }>>();
+  #lock: Exclusive | undefined;
+  #owner: Owner | undefined;
+  #view: Projection = new Projection();
+  #watcher: FSWatcher | undefined;
+  #refreshTimer: NodeJS.Timeout | undefined;
+  readonly #stop = new AbortController();
+  #ready: Promise<void> = Promise.resolve();
+  /** Why changes are refused now, or undefined for an owner. */
+  readOnlyReason: string | undefined;
+  #catalog: { key: string; catalog: Catalog } | undefined;
+
+  private constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#files = options.files ?? nodeFileSystem;
+    this.#now = options.now ?? Date.now;
+    this.#newId = options.newId ?? randomId;
+  }
+
+  /** Returns at once; `ready` settles when what is stored can be shown and, for an owner, is recovered. */
+  static start(options: EngineOptions): Engine {
+    const engine = new Engine(options);
+    engine.#ready = engine.#open();
+    engine.#ready.catch(() => undefined);
+    return engine;
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  /** Committed state: the owner's, or what a viewer last read. */
+  get state(): Projection {
+    return this.#owner?.store.state ?? this.#view;
+  }
+  get isOwner(): boolean {
+    return this.#owner !== undefined;
+  }
+  get folder(): string {
+    return this.#options.folder;
+  }
+
+  /** What an owner has, once it has recovered. Rejects with RefusedError for a viewer. */
+  async owner(): Promise<Owner> {
+    await this.#ready;
+    if (!this.#owner) throw new RefusedError(this.readOnlyReason ?? 'Branchline is shutting down.');
+    return this.#owner;
+  }
+
+  /** What an owner has if it has recovered by now. */
+  get ownerNow(): Owner | undefined {
+    return this.#owner;
+  }
+
+  onDidChange(listener: Listener<Change>): { dispose(): void } {
+    this.#changed.add(listener);
+    return { dispose: () => this.#changed.delete(listener) };
+  }
+  /** Told of transcript entries as agents write them, when this window runs them. */
+  onDidWrite(listener: Listener<{ sessionId: string; entries: readonly TranscriptEntry[] }>): { dispose(): void } {
+    this.#entries.add(listener);
+    return { dispose: () => this.#entries.delete(listener) };
+  }
+
+  get catalog(): Catalog {
+    const settings = this.#options.settings.agents();
+    const key = JSON.stringify(settings);
+    if (this.#catalog?.key !== key) {
+      this.#catalog = { key, catalog: makeCatalog(settings, join(this.#options.programs, 'shellAgent.js')) };
+    }
+    return this.#catalog.catalog;
+  }
+
+  /** Looks again: settings, trust or the outside world may have changed. */
+  reconcile(): void {
+    this.#owner?.hosts.setPolicy(this.#options.settings.permissions());
+    this.#owner?.provisioner.reconcile();
+    this.#owner?.dispatcher.reconcile();
+    this.#emit(emptyChange());
+  }
+
+  #emit(change: Change): void {
+    for (const listener of this.#changed) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#options.log(`A view failed to follow a change: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  async #open(): Promise<void> {
+    await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });
+    const name = `storage:${await realpath(this.#options.folder)}`;
+    this.#lock = await acquire(name);
+    if (this.#lock) return this.#own();
+    this.readOnlyReason = 'Another window has this workspace\'s queue open, so this one only shows it. Use that window, or close it to work here.';
+    await this.#refresh();
+    this.#watch();
+    void this.#waitForTurn(name);
+  }
+
+  /** A viewer becomes the owner when the first window is gone. */
+  async #waitForTurn(name: string): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await released(name, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      this.#lock = await acquire(name).catch(() => undefined);
+      if (!this.#lock) continue;
+      this.#watcher?.close();
+      clearTimeout(this.#refreshTimer);
+      this.#ready = this.#own();
+      await this.#ready.catch((error) => this.#options.onProblem(messageOf(error)));
+      return;
+    }
+  }
+
+  async #own(): Promise<void> {
+    const { folder, makeDatabase, settings, log, onProblem, programs, trusted } = this.#options;
+    const now = this.#now;
+    const newId = this.#newId;
+    let store: Store;
+    try {
+      store = await Store.open({ files: this.#files, folder, makeDatabase, owner: newId(), now, onProblem });
+    } catch (error) {
+      this.readOnlyReason = messageOf(error);
+      await this.#lock?.release();
+      this.#lock = undefined;
+      throw error;
+    }
+    const hosts = new Hosts({
+      folder: join(folder, 'hosts'), program: join(programs, 'agentHost.js'), epoch: store.epoch, newId, log,
+      events: {
+        onStatus: (client, status) => void dispatcher.applyStatus(client, status).catch((error) => log(`Following a turn: ${messageOf(error)}`)),
+        onEntries: (sessionId, entries) => {
+          for (const listener of this.#entries) listener({ sessionId, entries });
+        },
+        onClosed: (client) => dispatcher.lost(client),
+      },
+    });
+    const dispatcher = new Dispatcher({
+      store, hosts, folder, now, newId, log, trusted,
+      catalog: () => this.catalog,
+      maxConcurrentTurns: settings.maxConcurrentTurns,
+      permissions: settings.permissions,
+      keepRunning: settings.keepRunning,
+      onFailure: settings.onFailure,
+      autoReview: settings.autoReview,
+      canReview: (agent) => agent !== shellAgentId,
+    });
+    const provisioner = new Provisioner({
+      store, logs: join(folder, 'logs'), now, log, trusted, settings: settings.worktrees, ownCheckouts: this.#options.ownCheckouts,
+    });
+    const queue = new Queue({ store, files: this.#files, folder, newId, now, openFolders: this.#options.openFolders, defaultAgent: settings.defaultAgent });
+    const removal = new BranchRemoval({ store, queue, hosts, provisioner, now });
+    store.onDidChange((change) => {
+      provisioner.reconcile();
+      dispatcher.reconcile();
+      this.#emit(change);
+    });
+    await dispatcher.recoverAll();
+    if (this.#stop.signal.aborted) {
+      await store.close();
+      return;
+    }
+    this.#owner = { store, queue, dispatcher, provisioner, hosts, removal };
+    this.readOnlyReason = undefined;
+    void removal.resume();
+    this.reconcile();
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      const { database } = await recover(this.#files, this.#options.folder, this.#options.makeDatabase);
+      const view = new Projection();
+      view.load({ branch: database.select('branch'), session: database.select('session'), turn: database.select('turn') });
+      database.close();
+      this.#view = view;
+      this.#emit(emptyChange());
+    } catch (error) {
+      this.#options.log(`Reading the other window's queue: ${messageOf(error)}`); // It was being written; the next change reads it again.
+    }
+  }
+
+  #watch(): void {
+    try {
+      this.#watcher = watch(this.#options.folder, () => {
+        clearTimeout(this.#refreshTimer);
+        this.#refreshTimer = setTimeout(() => void this.#refresh(), 150);
+      });
+      this.#watcher.on('error', () => undefined);
+    } catch (error) {
+      this.#options.log(`Following the other window's queue: ${messageOf(error)}`);
+    }
+  }
+
+  /** Lets go of everything; turns go on in their agent hosts. */
+  async dispose(): Promise<void> {
+    this.#stop.abort();
+    this.#watcher?.close();
+    clearTimeout(this.#refreshTimer);
+    await this.#ready.catch(() => undefined);
+    const owner = this.#owner;
+    if (owner) {
+      owner.dispatcher.dispose();
+      await owner.provisioner.dispose();
+      owner.hosts.dispose();
+      await owner.store.close();
+      this.#owner = undefined;
+    }
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+}

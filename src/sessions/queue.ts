@@ -1,0 +1,359 @@
+/**
+ * The queue of turns: everything a person can do to it, each in one durable transaction. Nothing here waits for git, for
+ * setup or for an agent (invariant 5), and nothing here starts anything: the reconcilers see what changed.
+ */
+import { isAbsolute } from 'node:path';
+import { branchNameFromPrompt, branchNameProblem, titleFromPrompt } from '../model/branchNames.ts';
+import { RefusedError } from '../model/errors.ts';
+import type { Clock, IdSource } from '../model/ids.ts';
+import { positionBetween } from '../model/order.ts';
+import { canTurnBecome, isActive, turnTransition, worktreeTransition } from '../model/transitions.ts';
+import type { Attachment, Branch, Session, SessionKind, Turn } from '../model/types.ts';
+import { keepAttachment, type NewAttachment } from '../store/attachments.ts';
+import type { StoreFileSystem } from '../store/fileSystem.ts';
+import type { Store, Transaction } from '../store/store.ts';
+import { findRepository, hasBranch } from '../worktrees/repositories.ts';
+
+export interface NewSession {
+  /** A path in the repository; without it, the workspace's first repository. */
+  repository?: string | undefined;
+  /** Without it, a name is made from the prompt. */
+  branch?: string | undefined;
+  base?: string | undefined;
+  kind?: SessionKind | undefined;
+  agent?: string | undefined;
+  prompt: string;
+  title?: string | undefined;
+  attachments?: NewAttachment[] | undefined;
+}
+
+export interface QueuedIds {
+  branchId: string;
+  sessionId: string;
+  turnId: string;
+}
+
+export interface QueueOptions {
+  store: Store;
+  files: StoreFileSystem;
+  /** The storage's folder, for attachments. */
+  folder: string;
+  newId: IdSource;
+  now: Clock;
+  /** Paths of the folders that are open, the first one first. */
+  openFolders: () => string[];
+  defaultAgent: () => string;
+}
+
+const longestPrompt = 1_000_000;
+
+export class Queue {
+  readonly #options: QueueOptions;
+  readonly #store: Store;
+  #lastPosition: number;
+  /** Names given to branches that are not durable yet. */
+  readonly #namesOnTheirWay = new Set<string>();
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#lastPosition = Math.floor(options.store.state.lastPosition);
+  }
+
+  /** Queues a session; resolves with its ids once it is durable. Rejects with RefusedError or StorageError, and changes nothing. */
+  async enqueue(input: NewSession): Promise<QueuedIds> {
+    checkPrompt(input.prompt, input.attachments);
+    const repository = this.#repositoryOf(input.repository);
+    if (input.base === '') throw new RefusedError('The base is empty. Name a branch or commit, or leave it out.');
+    if (input.base?.startsWith('-')) throw new RefusedError(`"${input.base}" can't be a base: it starts with a dash. Name a branch or commit.`);
+    if (input.title === '') throw new RefusedError('The title is empty. Give one, or leave it out to have it made from the prompt.');
+    if (input.branch !== undefined) {
+      const problem = branchNameProblem(input.branch);
+      if (problem) throw new RefusedError(`"${input.branch}" can't be the name of a branch: ${problem}. Choose another name.`);
+    }
+    const attachments = await this.#keepAttachments(input.attachments);
+    const name = input.branch ?? this.#nameFor(repository, input.prompt);
+    const onItsWay = `${repository}\0${name.toLowerCase()}`;
+    if (input.branch === undefined) this.#namesOnTheirWay.add(onItsWay);
+    try {
+      return await this.#store.commit((tx) => {
+        const branchId = this.#branchFor(tx, repository, name, input.base ?? null);
+        const session = this.#newSession(branchId, input);
+        tx.insert('session', session);
+        return { branchId, sessionId: session.id, turnId: this.#addTurn(tx, session, input.prompt, attachments) };
+      });
+    } finally {
+      this.#namesOnTheirWay.delete(onItsWay);
+    }
+  }
+
+  /** Queues a further message in a session, at the end of its branch's line. */
+  async enqueueTurn(sessionId: string, input: { prompt: string; attachments?: NewAttachment[] | undefined }): Promise<QueuedIds> {
+    checkPrompt(input.prompt, input.attachments);
+    const attachments = await this.#keepAttachments(input.attachments);
+    return this.#store.commit((tx) => {
+      const session = openSession(tx, sessionId);
+      return { branchId: session.branchId, sessionId, turnId: this.#addTurn(tx, session, input.prompt, attachments) };
+    });
+  }
+
+  edit(turnId: string, prompt: string): Promise<void> {
+    checkPrompt(prompt, undefined);
+    return this.#store.commit((tx) => {
+      const turn = queuedTurn(tx, turnId, 'edited');
+      const session = tx.get('session', turn.sessionId);
+      tx.update('turn', turnId, { prompt });
+      if (session && session.title === titleFromPrompt(turn.prompt)) tx.update('session', session.id, { title: titleFromPrompt(prompt) });
+      tx.event('edited', turn.branchId, turnId);
+    });
+  }
+
+  /** Takes out a turn that has not run, or that failed; a session or branch of which nothing is left goes with it. */
+  remove(turnId: string): Promise<void> {
+    return this.#store.commit((tx) => {
+      const turn = someTurn(tx, turnId);
+      if (isActive(turn.state)) throw new RefusedError('This turn is running. Cancel it first.');
+      if (turn.state === 'completed') throw new RefusedError('This turn has run; its transcript is kept. Remove the branch to clear it away.');
+      tx.event('removed', turn.branchId, turnId);
+      tx.remove('turn', turnId);
+      if (tx.select('turn', 'sessionId = ? LIMIT 1', [turn.sessionId]).length > 0) return;
+      tx.remove('session', turn.sessionId);
+      const branch = tx.get('branch', turn.branchId);
+      if (branch?.worktreeState === 'queued' && tx.select('session', 'branchId = ? LIMIT 1', [branch.id]).length === 0) tx.remove('branch', branch.id);
+    }, { essential: true });
+  }
+
+  /** Puts a queued turn before another one of its branch, or at the end for null. One that has been taken meanwhile counts as the first. */
+  move(turnId: string, target: { before: string | null }): Promise<void> {
+    return this.#store.commit((tx) => {
+      const turn = queuedTurn(tx, turnId, 'moved');
+      if (target.before === turnId) return;
+      const line = queuedOf(tx, turn.branchId).filter((other) => other.id !== turnId);
+      let place = line.length;
+      if (target.before !== null) {
+        const before = someTurn(tx, target.before);
+        if (before.branchId !== turn.branchId) throw new RefusedError('A turn can only be moved within its own branch.');
+        place = before.state === 'queued' ? line.findIndex((other) => other.id === before.id) : 0;
+      }
+      this.#place(tx, turn, line, place);
+    });
+  }
+
+  moveBy(turnId: string, steps: number): Promise<void> {
+    return this.#store.commit((tx) => {
+      const turn = queuedTurn(tx, turnId, 'moved');
+      const line = queuedOf(tx, turn.branchId);
+      const place = line.findIndex((other) => other.id === turnId);
+      const wanted = Math.min(Math.max(place + steps, 0), line.length - 1);
+      if (wanted !== place) this.#place(tx, turn, line.filter((other) => other.id !== turnId), wanted);
+    });
+  }
+
+  /** Ends a turn: one that waits at once, one that runs by its agent host, which the dispatcher asks. */
+  cancel(turnId: string): Promise<void> {
+    return this.#store.commit((tx) => this.#cancel(tx, someTurn(tx, turnId)), { essential: true });
+  }
+
+  #cancel(tx: Transaction, turn: Turn): void {
+    if (isActive(turn.state)) {
+      if (!turn.cancelRequested) tx.update('turn', turn.id, { cancelRequested: true });
+    } else {
+      if (!canTurnBecome(turn.state, 'cancelled')) throw new RefusedError('This turn has ended already, so there is nothing to cancel.');
+      tx.update('turn', turn.id, { state: turnTransition(turn.state, 'cancelled'), endedAt: this.#options.now() });
+      tx.event('cancelled', turn.branchId, turn.id);
+    }
+  }
+
+  /** Queues a turn again in its old place. A pause that its failure caused is lifted, one by a person is not. */
+  retry(turnId: string): Promise<void> {
+    return this.#store.commit((tx) => {
+      const turn = someTurn(tx, turnId);
+      if (!canTurnBecome(turn.state, 'queued') || isActive(turn.state)) {
+        throw new RefusedError(turn.state === 'completed' ? 'This turn completed; queue a follow-up instead.' : 'This turn has not ended, so it can\'t be retried.');
+      }
+      openSession(tx, turn.sessionId);
+      tx.update('turn', turnId, {
+        state: turnTransition(turn.state, 'queued'), error: null, endedAt: null, startedAt: null, startSha: null, endSha: null,
+        hostId: null, cancelRequested: false, permission: null, silentSince: null,
+      });
+      const branch = tx.get('branch', turn.branchId);
+      if (branch?.paused === 'failure') tx.update('branch', branch.id, { paused: 'no' });
+      tx.event('requeued', turn.branchId, turnId);
+    });
+  }
+
+  /** Runs this turn next: it goes to the front, what runs now is cancelled, and a pause is lifted. */
+  sendNow(turnId: string): Promise<void> {
+    return this.#store.commit((tx) => {
+      const turn = queuedTurn(tx, turnId, 'sent now');
+      const line = queuedOf(tx, turn.branchId).filter((other) => other.id !== turnId);
+      this.#place(tx, turn, line, 0);
+      for (const active of tx.select('turn', "branchId = ? AND state IN ('starting', 'running')", [turn.branchId])) this.#cancel(tx, active);
+      tx.update('branch', turn.branchId, { paused: 'no' });
+    });
+  }
+
+  pause(branchId: string): Promise<void> {
+    return this.#setPaused(branchId, 'user', 'paused');
+  }
+  resume(branchId: string): Promise<void> {
+    return this.#setPaused(branchId, 'no', 'resumed');
+  }
+
+  #setPaused(branchId: string, paused: Branch['paused'], event: string): Promise<void> {
+    return this.#store.commit((tx) => {
+      const branch = someBranch(tx, branchId);
+      if (branch.paused === paused) return;
+      tx.update('branch', branchId, { paused });
+      tx.event(event, branchId);
+    });
+  }
+
+  /** Lets provisioning go on at the step that failed. */
+  retryProvisioning(branchId: string): Promise<void> {
+    return this.#store.commit((tx) => {
+      const branch = someBranch(tx, branchId);
+      if (branch.worktreeState !== 'failed') {
+        if (branch.worktreeState === 'ready' && branch.backgroundSetup === 'failed') {
+          tx.update('branch', branchId, { backgroundSetup: 'pending', worktreeError: null });
+          return;
+        }
+        throw new RefusedError(`The worktree of "${branch.name}" has not failed, so there is nothing to retry.`);
+      }
+      const step = branch.worktreeStep;
+      // The error stays in the row until the step has run again: it says whether the branch itself was lost.
+      tx.update('branch', branchId, {
+        worktreeState: worktreeTransition('failed', step ? 'provisioning' : 'queued'), changedAt: this.#options.now(),
+      });
+      tx.event('worktree:retried', branchId);
+    });
+  }
+
+  /** Takes the mark off a branch or session that a person has looked at (requirement 53). */
+  async markSeen(ids: { branchId?: string | undefined; sessionId?: string | undefined }): Promise<void> {
+    const branch = ids.branchId ? this.#store.state.branch(ids.branchId) : undefined;
+    const session = ids.sessionId ? this.#store.state.session(ids.sessionId) : undefined;
+    if (!branch?.unread && !session?.unread) return;
+    await this.#store.commit((tx) => {
+      if (branch && tx.get('branch', branch.id)?.unread) tx.update('branch', branch.id, { unread: false });
+      if (session && tx.get('session', session.id)?.unread) tx.update('session', session.id, { unread: false });
+    });
+  }
+
+  #repositoryOf(given: string | undefined): string {
+    if (given !== undefined) {
+      const found = isAbsolute(given) ? findRepository(given) : undefined;
+      if (!found) throw new RefusedError(`"${given}" is not a folder in a git repository. Give the absolute path of one.`);
+      return found.repository;
+    }
+    for (const folder of this.#options.openFolders()) {
+      const found = findRepository(folder);
+      if (found) return found.repository;
+    }
+    throw new RefusedError('No git repository is open. Open a folder that is one, or initialise one, and try again.');
+  }
+
+  #nameFor(repository: string, prompt: string): string {
+    const names = new Set<string>();
+    for (const branch of this.#store.state.branches()) {
+      if (branch.repository === repository) names.add(branch.name.toLowerCase());
+    }
+    return branchNameFromPrompt(prompt, (name) =>
+      names.has(name) || this.#namesOnTheirWay.has(`${repository}\0${name}`) || hasBranch(repository, name));
+  }
+
+  #branchFor(tx: Transaction, repository: string, name: string, base: string | null): string {
+    const known = this.#store.state.branchNamed(repository, name) ?? tx.select('branch', 'repository = ? AND name = ?', [repository, name])[0];
+    const branch = known && tx.get('branch', known.id);
+    const now = this.#options.now();
+    if (!branch) {
+      const id = this.#options.newId();
+      tx.insert('branch', {
+        id, repository, name, base, baseSha: null, worktreeState: 'queued', worktreeStep: null, worktreePath: null,
+        worktreeError: null, adopted: false, backgroundSetup: 'none', paused: 'no', unread: false, createdAt: now, changedAt: now,
+      });
+      return id;
+    }
+    if (branch.worktreeState === 'removing') throw new RefusedError(`"${name}" is being removed. Try again in a moment.`);
+    if (branch.worktreeState === 'removed') {
+      tx.update('branch', branch.id, {
+        worktreeState: worktreeTransition('removed', 'queued'), worktreeStep: null, worktreePath: null, worktreeError: null,
+        base, baseSha: null, adopted: false, backgroundSetup: 'none', paused: 'no', changedAt: now,
+      });
+    }
+    return branch.id;
+  }
+
+  #newSession(branchId: string, input: NewSession): Session {
+    return {
+      id: this.#options.newId(), branchId, kind: input.kind ?? 'commit', agent: input.agent ?? this.#options.defaultAgent(),
+      title: input.title ?? titleFromPrompt(input.prompt), createdAt: this.#options.now(), agentSessionId: null, agentInfo: null,
+      worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false,
+    };
+  }
+
+  #addTurn(tx: Transaction, session: Session, prompt: string, attachments: Attachment[]): string {
+    const id = this.#options.newId();
+    this.#lastPosition = Math.max(this.#lastPosition, Math.floor(this.#store.state.lastPosition)) + 1;
+    tx.insert('turn', {
+      id, sessionId: session.id, branchId: session.branchId, state: 'queued', prompt, attachments, position: this.#lastPosition,
+      queuedAt: this.#options.now(), startedAt: null, endedAt: null, startSha: null, endSha: null, error: null, hostId: null,
+      attempt: 0, cancelRequested: false, permission: null, silentSince: null,
+    });
+    tx.event('queued', session.branchId, id);
+    return id;
+  }
+
+  /** Gives `turn` a position at `place` among `line` (the others, in order); the whole line is numbered anew where no number is left. */
+  #place(tx: Transaction, turn: Turn, line: readonly Turn[], place: number): void {
+    const position = positionBetween(line[place - 1]?.position, line[place]?.position);
+    if (position !== undefined) tx.update('turn', turn.id, { position });
+    else {
+      const whole = [...line.slice(0, place), turn, ...line.slice(place)];
+      const first = Math.min(...whole.map((one) => one.position));
+      for (const [index, one] of whole.entries()) tx.update('turn', one.id, { position: first + index });
+    }
+    tx.event('moved', turn.branchId, turn.id);
+  }
+
+  async #keepAttachments(attachments: NewAttachment[] | undefined): Promise<Attachment[]> {
+    const kept: Attachment[] = [];
+    for (const attachment of attachments ?? []) kept.push(await keepAttachment(this.#options.files, this.#options.folder, attachment));
+    return kept;
+  }
+}
+
+function checkPrompt(prompt: string, attachments: readonly unknown[] | undefined): void {
+  if (prompt.trim() === '' && !attachments?.length) throw new RefusedError('The prompt is empty. Write what the agent should do.');
+  if (prompt.length > longestPrompt) throw new RefusedError('The prompt is longer than a million characters. Put the text in a file and attach it.');
+}
+
+function someTurn(tx: Transaction, turnId: string): Turn {
+  const turn = tx.get('turn', turnId);
+  if (!turn) throw new RefusedError('This turn is not in the queue any more.');
+  return turn;
+}
+
+function queuedTurn(tx: Transaction, turnId: string, what: string): Turn {
+  const turn = someTurn(tx, turnId);
+  if (turn.state !== 'queued') throw new RefusedError(`This turn has started already, so it can't be ${what}.`);
+  return turn;
+}
+
+function queuedOf(tx: Transaction, branchId: string): Turn[] {
+  return tx.select('turn', "branchId = ? AND state = 'queued' ORDER BY position, id", [branchId]);
+}
+
+function someBranch(tx: Transaction, branchId: string): Branch {
+  const branch = tx.get('branch', branchId);
+  if (!branch || branch.worktreeState === 'removed') throw new RefusedError('This branch is not in Branchline any more.');
+  return branch;
+}
+
+function openSession(tx: Transaction, sessionId: string): Session {
+  const session = tx.get('session', sessionId);
+  if (!session) throw new RefusedError('This session is not there any more. Queue a new one.');
+  if (session.closed) throw new RefusedError('This session was closed. Queue a new one.');
+  if (session.retired) throw new RefusedError(session.retired);
+  return session;
+}
