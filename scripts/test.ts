@@ -8,7 +8,9 @@ import { root } from './vscodeHost.ts';
 const suites: Record<string, string[]> = {
   types: ['tsc', '-p', '.'],
   lint: ['biome', 'check', '--error-on-warnings', '.'],
-  unit: ['mocha', '--reporter', 'spec', 'test/unit/**/*.test.ts'],
+  build: ['node', 'scripts/build.ts'],
+  unit: ['mocha', 'test/unit/**/*.test.ts'],
+  integration: ['mocha', 'test/integration/**/*.test.ts'],
 };
 
 const wanted = process.argv.slice(2);

@@ -23,15 +23,16 @@ export class Git {
   /** `folder` must exist. */
   constructor(folder: string, options: GitOptions = {}) {
     this.folder = folder;
+    const environment = { ...userEnvironment(), ...options.environment };
     this.#git = simpleGit({
       baseDir: folder,
+      allowEnvironment: Object.keys(environment), // Else simple-git drops the user's own GIT_ variables.
       ...(options.signal ? { abort: options.signal } : {}),
       trimmed: false,
       unsafe: usersOwnEnvironment,
       // Without this a failure that prints nothing would count as success.
       errors: (error, result) => error ?? (result.exitCode === 0 ? undefined : Buffer.concat([...result.stdErr, ...result.stdOut])),
-    });
-    if (options.environment) this.#git.env({ ...userEnvironment(), ...options.environment });
+    }).env(environment);
   }
 
   /** Output of `git ARGS`; rejects with what git said. */

@@ -69,8 +69,8 @@ export class Dispatcher {
       trusted: this.#options.trusted(),
       isInstalled: (sessionId) => {
         const agent = state.session(sessionId)?.agent ?? '';
-        let answer = installed.get(agent);
-        if (answer === undefined) installed.set(agent, (answer = catalog.isInstalled(agent)));
+        const answer = installed.get(agent) ?? catalog.isInstalled(agent);
+        installed.set(agent, answer);
         return answer;
       },
     };

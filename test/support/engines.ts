@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { AgentSetting } from '../../src/agents/catalog.ts';
+import { Engine, type EngineOptions, type EngineSettings, type Owner } from '../../src/sessions/engine.ts';
+import { defaultLocation, type WorktreeSettings } from '../../src/worktrees/settings.ts';
+import { makeDatabase } from './stores.ts';
+
+export const programs = fileURLToPath(new URL('../../dist/', import.meta.url));
+
+export interface TestSettings {
+  agents: Record<string, AgentSetting>;
+  defaultAgent: string;
+  maxConcurrentTurns: number;
+  onFailure: 'pause' | 'continue';
+  permissions: 'ask' | 'acceptEdits' | 'allowAll';
+  autoReview: boolean;
+  keepRunning: boolean;
+  worktrees: Partial<WorktreeSettings>;
+  trusted: boolean;
+}
+
+export interface TestEngine {
+  engine: Engine;
+  settings: TestSettings;
+  problems: string[];
+  log: string[];
+}
+
+/** An engine on `storage` with `repository` open; settings may be changed while it runs. */
+export function startEngine(storage: string, repository: string, patch: Partial<TestSettings> = {}, options: Partial<EngineOptions> = {}): TestEngine {
+  const settings: TestSettings = {
+    agents: {}, defaultAgent: 'shell', maxConcurrentTurns: 4, onFailure: 'pause', permissions: 'ask', autoReview: false,
+    keepRunning: true, worktrees: {}, trusted: true, ...patch,
+  };
+  const problems: string[] = [];
+  const log: string[] = [];
+  const engineSettings: EngineSettings = {
+    agents: () => settings.agents,
+    defaultAgent: () => settings.defaultAgent,
+    maxConcurrentTurns: () => settings.maxConcurrentTurns,
+    onFailure: () => settings.onFailure,
+    permissions: () => settings.permissions,
+    autoReview: () => settings.autoReview,
+    keepRunning: () => settings.keepRunning,
+    worktrees: () => ({ location: defaultLocation, include: [], symlinkDirectories: [], setup: [], ...settings.worktrees }),
+  };
+  const engine = Engine.start({
+    folder: join(storage, 'storage'), programs, makeDatabase, settings: engineSettings,
+    openFolders: () => [repository], ownCheckouts: () => [repository], trusted: () => settings.trusted,
+    log: (message) => log.push(message), onProblem: (message) => problems.push(message), ...options,
+  });
+  return { engine, settings, problems, log };
+}
+
+/** Resolves when `condition` holds; looks again at each change. Rejects after `limit` with what was there instead. */
+export function until(engine: Engine, condition: () => boolean, what: string, limit = 30_000): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (!condition()) return;
+      end();
+      resolve();
+    };
+    const listener = engine.onDidChange(look);
+    const timer = setTimeout(() => {
+      end();
+      const turns = Array.from(engine.state.turns(), (turn) => `${turn.prompt.slice(0, 30)}: ${turn.state} ${turn.error?.message ?? ''}`);
+      const branches = Array.from(engine.state.branches(), (branch) => `${branch.name}: ${branch.worktreeState} ${branch.worktreeStep ?? ''} ${branch.worktreeError?.message ?? ''} paused ${branch.paused}`);
+      reject(new Error(`Waited in vain until ${what}.\n${[...branches, ...turns].join('\n')}`));
+    }, limit);
+    const end = () => {
+      listener.dispose();
+      clearTimeout(timer);
+    };
+    look();
+  });
+}
+
+export const turnState = (engine: Engine, turnId: string) => engine.state.turn(turnId)?.state;
+export const ended = (engine: Engine, ...turnIds: string[]) => turnIds.every((id) => ['completed', 'failed', 'cancelled', 'interrupted'].includes(turnState(engine, id) ?? ''));
+export const untilEnded = (engine: Engine, ...turnIds: string[]) => until(engine, () => ended(engine, ...turnIds), 'the turns have ended');
+
+/** Ends every agent host of the engine's storage, then the engine. */
+export async function stopEngine({ engine }: TestEngine): Promise<void> {
+  const owner: Owner | undefined = engine.ownerNow;
+  for (const client of owner ? [...owner.hosts.all()] : []) await owner?.hosts.end(client.hostId);
+  await engine.dispose();
+}
