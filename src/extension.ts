@@ -1,1 +1,90 @@
-export {};
+/** Composition root: builds the parts, wires them, registers them, returns the API. Nothing else. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { makeApi } from './api.ts';
+import type { BranchlineApi } from './apiTypes.ts';
+import { Changes } from './changes.ts';
+import { branchCommands } from './commands/branches.ts';
+import type { CommandContext } from './commands/context.ts';
+import { sessionCommands } from './commands/sessions.ts';
+import { turnCommands } from './commands/turns.ts';
+import { viewCommands } from './commands/views.ts';
+import { Config } from './config.ts';
+import { messageOf } from './model/errors.ts';
+import { Notifications } from './notifications.ts';
+import { Engine } from './sessions/engine.ts';
+import { StatusBar } from './statusBar.ts';
+import { Projection } from './store/projection.ts';
+import { loadSql } from './store/sql.ts';
+import { TranscriptDocuments } from './transcriptDocuments.ts';
+import { BranchesView } from './tree/branchesView.ts';
+import { openFolders, ownCheckouts, storageFolder } from './workspace.ts';
+import { findRepository } from './worktrees/repositories.ts';
+
+let running: Engine | undefined;
+
+export async function activate(context: vscode.ExtensionContext): Promise<BranchlineApi> {
+  const log = vscode.window.createOutputChannel('Branchline', { log: true });
+  const problem = (message: string) => {
+    log.warn(message);
+    void vscode.window.showWarningMessage(message, 'Show Log').then((chosen) => chosen && log.show());
+  };
+  const config = new Config(problem);
+  const engine = context.storageUri && startEngine(context, context.storageUri, config, log, problem);
+  running = engine;
+  const { api, dispose } = makeApi(engine);
+  const tree = engine && new BranchesView(engine);
+  const status = engine && new StatusBar(engine);
+  const changes = new Changes(() => engine?.state ?? new Projection());
+  const transcripts = new TranscriptDocuments(engine);
+  const shared: CommandContext = { engine, tree, status, changes, transcripts, log };
+  context.subscriptions.push(
+    log, config, changes, transcripts, { dispose },
+    ...sessionCommands(shared, config.engine.defaultAgent), ...turnCommands(shared), ...branchCommands(shared), ...viewCommands(shared),
+  );
+  if (engine) {
+    context.subscriptions.push(
+      ...(tree ? [tree] : []), ...(status ? [status] : []), new Notifications(engine, () => config.notifications),
+      config.onDidChange(() => engine.reconcile()),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => engine.reconcile()),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => {
+        setRepositoryContext();
+        engine.reconcile();
+      }),
+    );
+    engine.ready.catch((error) => {
+      log.error(messageOf(error));
+      void vscode.window.showErrorMessage(messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
+    });
+  } else context.subscriptions.push(vscode.window.registerTreeDataProvider<never>('branchline.branches', { getChildren: () => [], getTreeItem: (never) => never }));
+  setRepositoryContext();
+  await engine?.opened;
+  return api;
+}
+
+function startEngine(context: vscode.ExtensionContext, storage: vscode.Uri, config: Config, log: vscode.LogOutputChannel, onProblem: (message: string) => void): Engine {
+  const programs = join(context.extensionPath, 'dist');
+  return Engine.start({
+    folder: storageFolder(storage.fsPath),
+    programs,
+    loadDatabase: async () => loadSql(await readFile(join(programs, 'sql-wasm.wasm'))),
+    settings: config.engine,
+    openFolders,
+    ownCheckouts,
+    trusted: () => vscode.workspace.isTrusted,
+    log: (message) => log.info(message),
+    onProblem,
+  });
+}
+
+/** The welcome views ask for it: there is nothing to queue on without a repository. */
+function setRepositoryContext(): void {
+  const found = openFolders().some((folder) => findRepository(folder) !== undefined);
+  void vscode.commands.executeCommand('setContext', 'branchline.hasRepository', found);
+}
+
+export async function deactivate(): Promise<void> {
+  await running?.dispose();
+  running = undefined;
+}

@@ -16,6 +16,8 @@ const agentProgram = z.object({
   command: z.string(),
   args: z.array(z.string()),
   env: z.record(z.string(), z.string()),
+  /** Folder below the worktree to work in, for one project of a large repository. */
+  cwd: z.string().optional(),
   /** True for our own shell agent, which runs on the host's own Node. */
   builtIn: z.boolean(),
 });

@@ -5,8 +5,9 @@
  * durable -> running (the agent has the prompt) -> what it left is committed -> its end is durable -> ended (announced).
  * From every step a failure or a cancel leads to ended; the claim is released on every way out.
  */
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { ContentBlock, RequestPermissionRequest, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk';
@@ -15,6 +16,7 @@ import { AgentError, messageOf } from '../model/errors.ts';
 import { randomId } from '../model/ids.ts';
 import type { TranscriptDraft, TranscriptEntry, TurnOutcome } from '../model/transcript.ts';
 import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
+import { confined, isInside } from '../platform/paths.ts';
 import { endMarked } from '../platform/processes.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
 import { AgentProcess } from './agentProcess.ts';
@@ -164,7 +166,7 @@ export class TurnRunner {
     await this.closeAgent();
     const agent = await AgentProcess.start({
       program: job.agent,
-      cwd: job.worktree,
+      cwd: workingFolder(job),
       mark: this.#options.hostId,
       environment: { BRANCHLINE_REPOSITORY: job.repository, BRANCHLINE_WORKTREE: job.worktree, BRANCHLINE_BRANCH: job.branch },
       onUpdate: (update) => this.#update(update),
@@ -334,6 +336,15 @@ export class TurnRunner {
     await this.#writer?.close();
     this.#writer = undefined;
   }
+}
+
+/** The agent's folder: the worktree, or one below it. Throws AgentError for one that leads out of it (invariant 4). */
+function workingFolder({ agent, worktree }: Job): string {
+  if (agent.cwd === undefined || agent.cwd === '.') return worktree;
+  const name = confined(agent.cwd);
+  const path = name && existsSync(join(worktree, name)) ? realpathSync(join(worktree, name)) : undefined;
+  if (path && isInside(path, realpathSync(worktree))) return path;
+  throw new AgentError(`The folder "${agent.cwd}" of ${agent.name} is not in the worktree. Mend "cwd" in the setting "branchline.agents", then retry.`);
 }
 
 async function headOf(worktree: string): Promise<string | undefined> {

@@ -8,6 +8,8 @@ export interface AgentSetting {
   command: string;
   args?: string[] | undefined;
   env?: Record<string, string> | undefined;
+  /** Folder to work in, relative to the worktree. */
+  cwd?: string | undefined;
 }
 
 export const shellAgentId = 'shell';
@@ -24,8 +26,8 @@ export interface Catalog {
 export function makeCatalog(settings: Readonly<Record<string, AgentSetting>>, shellAgent: string): Catalog {
   const programs = new Map<string, AgentProgram>();
   programs.set(shellAgentId, { id: shellAgentId, name: 'Shell', command: process.execPath, args: [shellAgent], env: {}, builtIn: true });
-  for (const [id, { name, command, args, env }] of Object.entries(settings)) {
-    programs.set(id, { id, name: name || id, command, args: args ?? [], env: env ?? {}, builtIn: false });
+  for (const [id, { name, command, args, env, cwd }] of Object.entries(settings)) {
+    programs.set(id, { id, name: name || id, command, args: args ?? [], env: env ?? {}, ...(cwd ? { cwd } : {}), builtIn: false });
   }
   return {
     find: (id) => programs.get(id),

@@ -40,6 +40,31 @@ export class Git {
     return await this.#git.raw(args);
   }
 
+  /** Content of a file in a commit; undefined when the commit has no such file. */
+  async content(sha: string, path: string): Promise<Buffer | undefined> {
+    try {
+      return await this.#git.showBuffer(`${sha}:${path}`) as Buffer;
+    } catch (error) {
+      if (isMissingProgram(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Paths that differ between two commits, or between a commit and the working tree; renames as `from`. */
+  async changesBetween(from: string, to: string | undefined): Promise<{ path: string; from: string; kind: 'added' | 'deleted' | 'changed' }[]> {
+    const fields = (await this.run('diff', '--name-status', '-z', '--find-renames', '--no-ext-diff', from, ...(to ? [to] : []), '--')).split('\0');
+    const changes: { path: string; from: string; kind: 'added' | 'deleted' | 'changed' }[] = [];
+    for (let index = 0; index + 1 < fields.length; index += 2) {
+      const status = (fields[index] as string)[0];
+      const first = fields[index + 1] as string;
+      if (status === 'R' || status === 'C') {
+        changes.push({ path: fields[index + 2] as string, from: first, kind: 'changed' });
+        index += 1;
+      } else changes.push({ path: first, from: first, kind: status === 'A' ? 'added' : status === 'D' ? 'deleted' : 'changed' });
+    }
+    return changes;
+  }
+
   /** First line of the output, or undefined where git answers no. */
   async line(...args: string[]): Promise<string | undefined> {
     try {

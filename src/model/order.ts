@@ -1,4 +1,4 @@
-import { isActive } from './transitions.ts';
+import { isActive, isEnded } from './transitions.ts';
 import type { Turn } from './types.ts';
 
 type Ordered = Pick<Turn, 'id' | 'position' | 'state'>;
@@ -23,4 +23,14 @@ export function positionBetween(before: number | undefined, after: number | unde
   if (after === undefined) return before + 1;
   const middle = before + (after - before) / 2;
   return middle > before && middle < after ? middle : undefined;
+}
+
+type Row = Ordered & Pick<Turn, 'endedAt'>;
+
+/** The order in which rows are shown: what has ended by time, then the line as it runs (requirements 12 and 49). */
+export function compareRows(a: Row, b: Row): number {
+  const byEnd = Number(isEnded(b.state)) - Number(isEnded(a.state));
+  if (byEnd !== 0) return byEnd;
+  if (isEnded(a.state) && a.endedAt !== b.endedAt) return (a.endedAt ?? 0) - (b.endedAt ?? 0);
+  return compareTurns(a, b);
 }

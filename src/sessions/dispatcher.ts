@@ -17,7 +17,7 @@ import type { Branch, Session, Turn } from '../model/types.ts';
 import { attachmentPath } from '../store/attachments.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { readTranscript, transcriptPath } from '../store/transcripts.ts';
-import { nextTurns, type QueueSnapshot, waitingFor } from './nextTurn.ts';
+import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 import { outcomeOf } from './outcome.ts';
 import { type EndOptions, endTurn } from './turnEnd.ts';
 
@@ -55,31 +55,8 @@ export class Dispatcher {
 
   /** What `nextTurns` and `waitingFor` decide on. */
   snapshot(): QueueSnapshot {
-    const { state } = this.#store;
-    const catalog = this.#options.catalog();
-    const branches = Array.from(state.branchesWithWork(), (id) => {
-      const { worktreeState, paused } = state.branch(id) as Branch;
-      return { id, worktreeState, paused, line: state.line(id) };
-    });
-    const installed = new Map<string, boolean>();
-    return {
-      branches,
-      active: Array.from(state.active()).length + this.#inFlight.size,
-      limit: this.#options.maxConcurrentTurns(),
-      trusted: this.#options.trusted(),
-      isInstalled: (sessionId) => {
-        const agent = state.session(sessionId)?.agent ?? '';
-        const answer = installed.get(agent) ?? catalog.isInstalled(agent);
-        installed.set(agent, answer);
-        return answer;
-      },
-    };
-  }
-
-  /** Why a queued turn waits; undefined for one that starts now or is not queued. */
-  waitingFor(turn: Turn, snapshot = this.snapshot()) {
-    const branch = snapshot.branches.find((one) => one.id === turn.branchId);
-    return branch && waitingFor(turn.id, branch, snapshot);
+    const { catalog, maxConcurrentTurns, trusted } = this.#options;
+    return queueSnapshot(this.#store.state, { catalog: catalog(), limit: maxConcurrentTurns(), trusted: trusted(), inFlight: this.#inFlight.size });
   }
 
   /** Looks at every line and starts what may start. Returns at once. */
@@ -88,8 +65,7 @@ export class Dispatcher {
     const { state } = this.#store;
     for (const turn of state.active()) this.#lookAtActive(turn);
     const snapshot = this.snapshot();
-    const free = { ...snapshot, branches: snapshot.branches.filter((branch) => !this.#inFlight.has(branch.id)) };
-    for (const turnId of nextTurns(free)) {
+    for (const turnId of nextTurns(snapshot, (branchId) => this.#inFlight.has(branchId))) {
       const turn = state.turn(turnId) as Turn;
       this.#inFlight.set(turn.branchId, turnId);
       this.#start(turn)
@@ -99,9 +75,9 @@ export class Dispatcher {
           this.reconcile();
         });
     }
-    const waiting = snapshot.trusted && snapshot.branches.some((branch) => branch.line.some((turn) => turn.state === 'queued') && branch.paused === 'no');
+    const waiting = snapshot.trusted && Array.from(snapshot.branches.values()).some((branch) => branch.paused === 'no' && branch.line.at(-1)?.state === 'queued');
     if (waiting) this.#options.hosts.prepare();
-    else if (snapshot.branches.length === 0) this.#options.hosts.dismissSpare();
+    else if (snapshot.branches.size === 0) this.#options.hosts.dismissSpare();
   }
 
   #lookAtActive(turn: Turn): void {

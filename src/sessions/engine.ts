@@ -26,6 +26,7 @@ import type { WorktreeSettings } from '../worktrees/settings.ts';
 import { BranchRemoval } from './branchRemoval.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Queue } from './queue.ts';
+import { type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 
 /** Settings as the engine reads them, anew each time it needs one. */
 export interface EngineSettings {
@@ -44,7 +45,8 @@ export interface EngineOptions {
   folder: string;
   /** Folder of the bundles `agentHost.js` and `shellAgent.js`. */
   programs: string;
-  makeDatabase: (image?: Uint8Array) => Database;
+  /** Loads what makes databases (`loadSql`). */
+  loadDatabase: () => Promise<(image?: Uint8Array) => Database>;
   settings: EngineSettings;
   openFolders: () => string[];
   ownCheckouts: () => string[];
@@ -83,6 +85,7 @@ export class Engine {
   #refreshTimer: NodeJS.Timeout | undefined;
   readonly #stop = new AbortController();
   #ready: Promise<void> = Promise.resolve();
+  readonly #opened = Promise.withResolvers<void>();
   /** Why changes are refused now, or undefined for an owner. */
   readOnlyReason: string | undefined;
   #catalog: { key: string; catalog: Catalog } | undefined;
@@ -98,12 +101,16 @@ export class Engine {
   static start(options: EngineOptions): Engine {
     const engine = new Engine(options);
     engine.#ready = engine.#open();
-    engine.#ready.catch(() => undefined);
+    engine.#ready.catch(() => undefined).finally(() => engine.#opened.resolve());
     return engine;
   }
 
   get ready(): Promise<void> {
     return this.#ready;
+  }
+  /** Settles as soon as what is stored can be shown. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
   }
 
   /** Committed state: the owner's, or what a viewer last read. */
@@ -146,6 +153,12 @@ export class Engine {
       this.#catalog = { key, catalog: makeCatalog(settings, join(this.#options.programs, 'shellAgent.js')) };
     }
     return this.#catalog.catalog;
+  }
+
+  /** What decides which turns start and why the others wait; a viewer sees what it can. */
+  queueSnapshot(): QueueSnapshot {
+    const { settings, trusted } = this.#options;
+    return this.#owner?.dispatcher.snapshot() ?? queueSnapshot(this.state, { catalog: this.catalog, limit: settings.maxConcurrentTurns(), trusted: trusted(), inFlight: 0 });
   }
 
   /** Looks again: settings, trust or the outside world may have changed. */
@@ -193,18 +206,20 @@ export class Engine {
   }
 
   async #own(): Promise<void> {
-    const { folder, makeDatabase, settings, log, onProblem, programs, trusted } = this.#options;
+    const { folder, loadDatabase, settings, log, onProblem, programs, trusted } = this.#options;
     const now = this.#now;
     const newId = this.#newId;
     let store: Store;
     try {
-      store = await Store.open({ files: this.#files, folder, makeDatabase, owner: newId(), now, onProblem });
+      store = await Store.open({ files: this.#files, folder, makeDatabase: await loadDatabase(), owner: newId(), now, onProblem });
     } catch (error) {
       this.readOnlyReason = messageOf(error);
       await this.#lock?.release();
       this.#lock = undefined;
       throw error;
     }
+    this.#view = store.state;
+    this.#opened.resolve();
     const hosts = new Hosts({
       folder: join(folder, 'hosts'), program: join(programs, 'agentHost.js'), epoch: store.epoch, newId, log,
       events: {
@@ -248,7 +263,7 @@ export class Engine {
 
   async #refresh(): Promise<void> {
     try {
-      const { database } = await recover(this.#files, this.#options.folder, this.#options.makeDatabase);
+      const { database } = await recover(this.#files, this.#options.folder, await this.#options.loadDatabase());
       const view = new Projection();
       view.load({ branch: database.select('branch'), session: database.select('session'), turn: database.select('turn') });
       database.close();

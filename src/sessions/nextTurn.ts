@@ -2,17 +2,22 @@
  * Decides which turns start now and why the others wait. Pure: plain data in, plain data out; queue, tree, timeline and
  * composer all ask this one place.
  */
+import type { Catalog } from '../agents/catalog.ts';
 import { isActive } from '../model/transitions.ts';
 import type { Branch, Turn, WaitingReason } from '../model/types.ts';
+import type { Projection } from '../store/projection.ts';
+
+export interface BranchLine {
+  id: string;
+  worktreeState: Branch['worktreeState'];
+  paused: Branch['paused'];
+  /** Active and queued turns in the order they run (`compareTurns`). */
+  line: readonly Pick<Turn, 'id' | 'sessionId' | 'state' | 'position'>[];
+}
 
 export interface QueueSnapshot {
-  branches: readonly {
-    id: string;
-    worktreeState: Branch['worktreeState'];
-    paused: Branch['paused'];
-    /** Active and queued turns in the order they run (`compareTurns`). */
-    line: readonly Pick<Turn, 'id' | 'sessionId' | 'state' | 'position'>[];
-  }[];
+  /** Branches that have work, by id. */
+  branches: ReadonlyMap<string, BranchLine>;
   /** Turns that are starting or running everywhere. */
   active: number;
   /** Most turns that may be active at once. */
@@ -22,8 +27,35 @@ export interface QueueSnapshot {
   isInstalled: (sessionId: string) => boolean;
 }
 
+export interface Circumstances {
+  catalog: Catalog;
+  limit: number;
+  trusted: boolean;
+  /** Turns that are being started and do not show as active yet. */
+  inFlight: number;
+}
+
+export function queueSnapshot(state: Projection, { catalog, limit, trusted, inFlight }: Circumstances): QueueSnapshot {
+  const branches = new Map<string, BranchLine>();
+  for (const id of state.branchesWithWork()) {
+    const { worktreeState, paused } = state.branch(id) as Branch;
+    branches.set(id, { id, worktreeState, paused, line: state.line(id) });
+  }
+  const installed = new Map<string, boolean>();
+  return {
+    branches, limit, trusted,
+    active: Array.from(state.active()).length + inFlight,
+    isInstalled: (sessionId) => {
+      const agent = state.session(sessionId)?.agent ?? '';
+      const answer = installed.get(agent) ?? catalog.isInstalled(agent);
+      installed.set(agent, answer);
+      return answer;
+    },
+  };
+}
+
 /** Why the head of a branch's line does not start, or undefined when only a free place is missing. */
-function reasonOf(branch: QueueSnapshot['branches'][number], head: { sessionId: string }, snapshot: QueueSnapshot): WaitingReason | undefined {
+function reasonOf(branch: BranchLine, head: { sessionId: string }, snapshot: QueueSnapshot): WaitingReason | undefined {
   if (!snapshot.trusted) return 'trust';
   if (branch.paused !== 'no') return 'paused';
   if (branch.worktreeState !== 'ready') return 'worktree';
@@ -35,13 +67,13 @@ function reasonOf(branch: QueueSnapshot['branches'][number], head: { sessionId: 
  * The turns to start now: the first of each branch on which nothing runs, as many as there are free places; the branch
  * whose first turn was queued earliest goes first. A full line elsewhere, a broken agent or a pause holds up its own branch only.
  */
-export function nextTurns(snapshot: QueueSnapshot): string[] {
+export function nextTurns(snapshot: QueueSnapshot, isStarting: (branchId: string) => boolean = () => false): string[] {
   const free = snapshot.limit - snapshot.active;
   if (free <= 0) return [];
-  return snapshot.branches
+  return Array.from(snapshot.branches.values())
     .flatMap((branch) => {
       const head = branch.line[0];
-      return head && !isActive(head.state) && reasonOf(branch, head, snapshot) === undefined ? [head] : [];
+      return head && !isActive(head.state) && !isStarting(branch.id) && reasonOf(branch, head, snapshot) === undefined ? [head] : [];
     })
     .sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1))
     .slice(0, free)
@@ -49,12 +81,10 @@ export function nextTurns(snapshot: QueueSnapshot): string[] {
 }
 
 /** Why a queued turn waits; undefined for one that starts now, or that is not queued. */
-export function waitingFor(turnId: string, branch: QueueSnapshot['branches'][number], snapshot: QueueSnapshot): WaitingReason | undefined {
-  const place = branch.line.findIndex((turn) => turn.id === turnId);
-  const turn = branch.line[place];
-  if (!turn || isActive(turn.state)) return undefined;
+export function waitingFor(turn: BranchLine['line'][number], snapshot: QueueSnapshot, branch: BranchLine | undefined): WaitingReason | undefined {
+  if (turn.state !== 'queued' || !branch) return undefined;
   const reason = reasonOf(branch, turn, snapshot);
   if (reason === 'trust' || reason === 'paused' || reason === 'worktree') return reason;
-  if (place > 0) return 'turn';
+  if (branch.line[0]?.id !== turn.id) return 'turn';
   return reason ?? (snapshot.active >= snapshot.limit ? 'capacity' : undefined);
 }

@@ -108,19 +108,42 @@ export class Queue {
     });
   }
 
-  /** Takes out a turn that has not run, or that failed; a session or branch of which nothing is left goes with it. */
-  remove(turnId: string): Promise<void> {
-    return this.#store.commit((tx) => {
+  /**
+   * Takes out a turn that has not run, or that failed; a session or branch of which nothing is left goes with it.
+   * `restore` puts all of it back in its place.
+   */
+  async remove(turnId: string): Promise<{ restore: () => Promise<void> }> {
+    const removed = await this.#store.commit((tx) => {
       const turn = someTurn(tx, turnId);
       if (isActive(turn.state)) throw new RefusedError('This turn is running. Cancel it first.');
       if (turn.state === 'completed') throw new RefusedError('This turn has run; its transcript is kept. Remove the branch to clear it away.');
+      const session = tx.get('session', turn.sessionId) as Session;
+      const branch = tx.get('branch', turn.branchId) as Branch;
       tx.event('removed', turn.branchId, turnId);
       tx.remove('turn', turnId);
-      if (tx.select('turn', 'sessionId = ? LIMIT 1', [turn.sessionId]).length > 0) return;
-      tx.remove('session', turn.sessionId);
-      const branch = tx.get('branch', turn.branchId);
-      if (branch?.worktreeState === 'queued' && tx.select('session', 'branchId = ? LIMIT 1', [branch.id]).length === 0) tx.remove('branch', branch.id);
+      if (tx.select('turn', 'sessionId = ? LIMIT 1', [turn.sessionId]).length === 0) {
+        tx.remove('session', turn.sessionId);
+        if (branch.worktreeState === 'queued' && tx.select('session', 'branchId = ? LIMIT 1', [branch.id]).length === 0) tx.remove('branch', branch.id);
+      }
+      return { turn, session, branch };
     }, { essential: true });
+    return { restore: () => this.#restore(removed) };
+  }
+
+  #restore({ turn, session, branch }: { turn: Turn; session: Session; branch: Branch }): Promise<void> {
+    return this.#store.commit((tx) => {
+      if (tx.get('turn', turn.id)) return;
+      const home = tx.get('branch', branch.id);
+      if (home && home.worktreeState !== branch.worktreeState && (home.worktreeState === 'removing' || home.worktreeState === 'removed')) {
+        throw new RefusedError(`"${branch.name}" was removed meanwhile. Queue the turn anew.`);
+      }
+      const sameName = tx.select('branch', 'repository = ? AND name = ?', [branch.repository, branch.name])[0];
+      if (!home && !sameName) tx.insert('branch', branch);
+      const branchId = home?.id ?? sameName?.id ?? branch.id;
+      if (!tx.get('session', session.id)) tx.insert('session', { ...session, branchId });
+      tx.insert('turn', { ...turn, branchId });
+      tx.event('restored', branchId, turn.id);
+    });
   }
 
   /** Puts a queued turn before another one of its branch, or at the end for null. One that has been taken meanwhile counts as the first. */

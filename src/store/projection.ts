@@ -66,6 +66,12 @@ export class Projection {
   line(branchId: string): readonly Turn[] {
     return this.#line.get(branchId) ?? none;
   }
+  /** Index of a turn in its branch's line; -1 for one that has ended. */
+  placeOf(turn: Turn): number {
+    const line = this.line(turn.branchId);
+    const place = placeIn(line, turn);
+    return line[place]?.id === turn.id ? place : -1;
+  }
   branchesWithWork(): Iterable<string> {
     return this.#line.keys();
   }

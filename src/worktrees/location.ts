@@ -1,5 +1,6 @@
-import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { WorktreeError } from '../model/errors.ts';
+import { isInside } from '../platform/paths.ts';
 
 /**
  * Where a branch's worktree goes (requirement 39). The branch's name is put in as it is, so `a/b` is a folder in a
@@ -23,17 +24,4 @@ export function worktreeLocation(template: string, repository: string, branch: s
     throw new WorktreeError('The setting "branchline.worktrees.location" leads into the repository itself. Choose a folder beside it.');
   }
   return path;
-}
-
-/** True when `path` lies in `folder`, not counting the folder itself. Both absolute. */
-export function isInside(path: string, folder: string): boolean {
-  const way = relative(folder, path);
-  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-}
-
-/** A relative path that stays below its folder, normalised; undefined for any other. */
-export function confined(path: string): string | undefined {
-  if (path === '' || isAbsolute(path) || /^[A-Za-z]:/.test(path)) return undefined;
-  const normal = normalize(path).replace(/[\\/]+$/, '');
-  return normal === '.' || normal === '..' || normal.startsWith(`..${sep}`) || normal.split(/[\\/]/).includes('.git') ? undefined : normal;
 }

@@ -45,7 +45,7 @@ export function startEngine(storage: string, repository: string, patch: Partial<
     worktrees: () => ({ location: defaultLocation, include: [], symlinkDirectories: [], setup: [], ...settings.worktrees }),
   };
   const engine = Engine.start({
-    folder: join(storage, 'storage'), programs, makeDatabase, settings: engineSettings,
+    folder: join(storage, 'storage'), programs, loadDatabase: async () => makeDatabase, settings: engineSettings,
     openFolders: () => [repository], ownCheckouts: () => [repository], trusted: () => settings.trusted,
     log: (message) => log.push(message), onProblem: (message) => problems.push(message), ...options,
   });

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Git } from '../../git/git.ts';
 import { WorktreeError } from '../../model/errors.ts';
+import { confined, isInside } from '../../platform/paths.ts';
 import { hasCode } from '../../store/fileSystem.ts';
-import { confined, isInside } from '../location.ts';
 import type { Step } from './step.ts';
 
 const includeFile = '.worktreeinclude';

@@ -1,0 +1,119 @@
+/** What other extensions get from `activate` (version 1); its types are in `apiTypes.ts`, which is shipped as `api.d.ts`. */
+import * as vscode from 'vscode';
+import * as z from 'zod';
+import type { BranchlineApi, BranchSnapshot, QueueSessionInput, SessionSnapshot, Snapshot, TurnSnapshot } from './apiTypes.ts';
+import { RefusedError } from './model/errors.ts';
+import { compareRows } from './model/order.ts';
+import { type Branch, type Session, sessionKinds, type Turn } from './model/types.ts';
+import type { Engine, Owner } from './sessions/engine.ts';
+import { type QueueSnapshot, waitingFor } from './sessions/nextTurn.ts';
+import { sessionState } from './sessions/sessionState.ts';
+import { readTranscript, transcriptPath } from './store/transcripts.ts';
+
+const attachmentSchema = z
+  .object({ name: z.string().min(1), mimeType: z.string().min(1), path: z.string().optional(), base64: z.base64().optional() })
+  .refine(({ path, base64 }) => (path === undefined) !== (base64 === undefined), 'an attachment needs either a path or base64');
+const promptSchema = z.object({ prompt: z.string(), attachments: z.array(attachmentSchema).optional() });
+const queueSessionSchema = promptSchema.extend({
+  repository: z.string().optional(),
+  branch: z.string().optional(),
+  base: z.string().optional(),
+  kind: z.enum(sessionKinds).optional(),
+  agent: z.string().min(1).optional(),
+  title: z.string().optional(),
+});
+const moveSchema = z.object({ before: z.string().nullable() });
+const idSchema = z.string().min(1);
+
+/** Checks what came from outside; throws RefusedError that names what is wrong. */
+function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new RefusedError(`${what} is not as it should be: ${z.prettifyError(parsed.error)}`);
+}
+
+export function checkedSession(input: unknown): QueueSessionInput {
+  return checked(queueSessionSchema, input, 'What to queue') as QueueSessionInput;
+}
+
+/** `engine` is undefined where no folder is open. */
+export function makeApi(engine: Engine | undefined): { api: BranchlineApi; dispose: () => void } {
+  const changed = new vscode.EventEmitter<void>();
+  const listener = engine?.onDidChange(() => changed.fire());
+  const owner = async (): Promise<Owner> => {
+    if (!engine) throw new RefusedError('Open a folder that is a git repository first.');
+    return engine.owner();
+  };
+  const turn = (id: unknown) => checked(idSchema, id, 'The id of the turn');
+  const branch = (id: unknown) => checked(idSchema, id, 'The id of the branch');
+  const api: BranchlineApi = {
+    version: 1,
+    queueSession: async (input) => (await owner()).queue.enqueue(checkedSession(input)),
+    queueTurn: async (sessionId, input) =>
+      (await owner()).queue.enqueueTurn(checked(idSchema, sessionId, 'The id of the session'), checked(promptSchema, input, 'What to queue')),
+    cancelTurn: async (id) => (await owner()).queue.cancel(turn(id)),
+    retryTurn: async (id) => (await owner()).queue.retry(turn(id)),
+    removeTurn: async (id) => void (await (await owner()).queue.remove(turn(id))),
+    moveTurn: async (id, target) => (await owner()).queue.move(turn(id), checked(moveSchema, target, 'The place to move to')),
+    pauseQueue: async (id) => (await owner()).queue.pause(branch(id)),
+    resumeQueue: async (id) => (await owner()).queue.resume(branch(id)),
+    respondToPermission: async (permissionId, optionId) =>
+      (await owner()).dispatcher.respond(checked(idSchema, permissionId, 'The id of the request'), checked(idSchema, optionId, 'The id of the option')),
+    transcript: async (sessionId) => {
+      if (!engine?.state.session(checked(idSchema, sessionId, 'The id of the session'))) throw new RefusedError('There is no session with this id.');
+      return readTranscript(transcriptPath(engine.folder, sessionId));
+    },
+    snapshot: () => (engine ? snapshotOf(engine) : { branches: [] }),
+    onDidChange: changed.event,
+  };
+  return {
+    api,
+    dispose: () => {
+      listener?.dispose();
+      changed.dispose();
+    },
+  };
+}
+
+/** Committed state as plain JSON; branches that were removed are not in it. */
+export function snapshotOf(engine: Engine): Snapshot {
+  const queue = engine.queueSnapshot();
+  const branches = Array.from(engine.state.branches()).filter((branch) => branch.worktreeState !== 'removed');
+  return { branches: branches.map((branch) => branchSnapshot(engine, branch, queue)) };
+}
+
+function branchSnapshot({ state }: Engine, branch: Branch, queue: QueueSnapshot): BranchSnapshot {
+  const line = queue.branches.get(branch.id);
+  const turnSnapshot = (turn: Turn): TurnSnapshot => {
+    const waits = waitingFor(turn, queue, line);
+    return {
+      id: turn.id, state: turn.state, prompt: turn.prompt, attachments: turn.attachments.map((attachment) => ({ ...attachment })), queuedAt: turn.queuedAt,
+      ...(waits ? { waitingFor: waits } : {}),
+      ...(turn.permission ? { permission: structuredClone(turn.permission) } : {}),
+      ...(turn.error ? { error: { ...turn.error } } : {}),
+      ...(turn.startedAt === null ? {} : { startedAt: turn.startedAt }),
+      ...(turn.endedAt === null ? {} : { endedAt: turn.endedAt }),
+      ...(turn.startSha === null ? {} : { startSha: turn.startSha }),
+      ...(turn.endSha === null ? {} : { endSha: turn.endSha }),
+    };
+  };
+  const sessionSnapshot = (session: Session): SessionSnapshot => {
+    const turns = state.turnsOf(session.id).toSorted(compareRows);
+    return {
+      id: session.id, kind: session.kind, title: session.title, agent: session.agent, state: sessionState(session, turns, branch),
+      ...(session.tipSha ? { tipSha: session.tipSha } : {}), ...(session.mergeBaseSha ? { mergeBaseSha: session.mergeBaseSha } : {}),
+      turns: turns.map(turnSnapshot),
+    };
+  };
+  return {
+    id: branch.id, repository: branch.repository, name: branch.name, base: branch.base,
+    worktree: {
+      state: branch.worktreeState,
+      ...(branch.worktreeStep ? { step: branch.worktreeStep } : {}),
+      ...(branch.worktreePath ? { path: branch.worktreePath } : {}),
+      ...(branch.worktreeError ? { error: { ...branch.worktreeError } } : {}),
+    },
+    paused: branch.paused !== 'no',
+    sessions: state.sessionsOf(branch.id).map(sessionSnapshot),
+  };
+}

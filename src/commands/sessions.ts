@@ -1,0 +1,69 @@
+/** Commands that queue work, and that look at what was said. */
+import * as vscode from 'vscode';
+import { checkedSession } from '../api.ts';
+import type { QueueSessionInput, QueueTurnInput } from '../apiTypes.ts';
+import { RefusedError } from '../model/errors.ts';
+import { findRepository } from '../worktrees/repositories.ts';
+import { openFolders } from '../workspace.ts';
+import { type Call, type CommandContext, engineOf, ownerOf, register } from './context.ts';
+import { askForAgent, askForBranch, askForKind, askForRepository, askForText } from './prompts.ts';
+
+export function sessionCommands(context: CommandContext, defaultAgent: () => string): vscode.Disposable[] {
+  return [
+    register(context, 'queueSession', 'branchId', async (call) => {
+      const input = call.byProgram && typeof call.input === 'object' ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
+      if (!input) return undefined;
+      const ids = await (await ownerOf(context)).queue.enqueue(input);
+      if (!call.byProgram) void context.tree?.reveal(ids, { focus: false }).then(undefined, () => undefined); // Requirement 25.
+      return ids;
+    }),
+    register(context, 'queueFollowUp', 'sessionId', async (call, second) => {
+      const sessionId = await sessionOf(context, call);
+      if (!sessionId) return undefined;
+      const given = (typeof call.input === 'object' ? call.input : second) as Partial<QueueTurnInput> | undefined;
+      const title = engineOf(context).state.session(sessionId)?.title ?? '';
+      const prompt = typeof given?.prompt === 'string' ? given.prompt : await askForText({ title: `Follow Up: ${title}` });
+      if (prompt === undefined) return undefined;
+      return (await ownerOf(context)).queue.enqueueTurn(sessionId, { prompt, attachments: given?.attachments });
+    }),
+    register(context, 'openTranscript', 'sessionId', async (call) => {
+      const sessionId = await sessionOf(context, call);
+      if (sessionId) await context.transcripts.open(sessionId);
+      return sessionId;
+    }),
+  ];
+}
+
+/** What the person wants queued, asked step by step; undefined when a step is left. */
+async function askForSession({ engine }: CommandContext, call: Call, defaultAgent: string): Promise<QueueSessionInput | undefined> {
+  if (!engine) throw new RefusedError('Open a folder that is a git repository first.');
+  await engine.opened;
+  const on = call.target.branchId ? engine.state.branch(call.target.branchId) : undefined;
+  const repositories = [...new Set(openFolders().flatMap((folder) => findRepository(folder)?.repository ?? []))];
+  if (repositories.length === 0) throw new RefusedError('No git repository is open. Open a folder that is one, or run "Git: Initialize Repository", and try again.');
+  const repository = on?.repository ?? (await askForRepository(repositories));
+  if (!repository) return undefined;
+  const known = Array.from(engine.state.branches()).filter((branch) => branch.repository === repository && branch.worktreeState !== 'removed').map((branch) => branch.name);
+  const choice = on ? { branch: on.name } : await askForBranch(repository, known, vscode.workspace.isTrusted);
+  if (!choice) return undefined;
+  const kind = await askForKind();
+  if (!kind) return undefined;
+  const agent = await askForAgent(engine.catalog, defaultAgent);
+  if (!agent) return undefined;
+  const prompt = await askForText({ title: choice.branch ? `Queue Session on ${choice.branch}` : 'Queue Session' });
+  return prompt === undefined ? undefined : { repository, branch: choice.branch, base: 'base' in choice ? choice.base : undefined, kind, agent, prompt };
+}
+
+async function sessionOf(context: CommandContext, call: Call): Promise<string | undefined> {
+  const engine = engineOf(context);
+  await engine.opened;
+  const named = call.target.sessionId ?? (call.target.turnId && engine.state.turn(call.target.turnId)?.sessionId);
+  if (named) {
+    if (!engine.state.session(named)) throw new RefusedError('This session is not there any more.');
+    return named;
+  }
+  const sessions = Array.from(engine.state.sessions()).filter((session) => !session.closed).reverse();
+  if (sessions.length === 0) throw new RefusedError('There is no session yet. "Queue Session" makes one.');
+  const items = sessions.map((session) => ({ label: session.title, description: engine.state.branch(session.branchId)?.name ?? '', id: session.id }));
+  return (await vscode.window.showQuickPick(items, { placeHolder: 'Which session?', matchOnDescription: true }))?.id;
+}

@@ -1,0 +1,93 @@
+/** States and reasons in words for people: one wording for tree, status bar, timeline and notifications. Pure. */
+import { isActive } from '../model/transitions.ts';
+import { type Branch, type ProvisioningStep, provisioningSteps, type Session, type Turn, type WaitingReason } from '../model/types.ts';
+
+const stepWords: Record<ProvisioningStep, string> = {
+  resolveBase: 'Finding the base',
+  createWorktree: 'Creating the worktree',
+  copyFiles: 'Copying files',
+  runSetup: 'Running setup',
+};
+
+/** `Running setup (4 of 4)`. */
+export function stepInWords(step: ProvisioningStep | null): string {
+  const known = step ?? 'resolveBase';
+  return `${stepWords[known]} (${provisioningSteps.indexOf(known) + 1} of ${provisioningSteps.length})`;
+}
+
+/** What the worktree is at, where that is not simply ready; undefined when it is. */
+export function worktreeInWords(branch: Pick<Branch, 'worktreeState' | 'worktreeStep' | 'worktreeError'>): string | undefined {
+  switch (branch.worktreeState) {
+    case 'queued':
+      return 'Waiting to be prepared';
+    case 'provisioning':
+      return stepInWords(branch.worktreeStep);
+    case 'failed':
+      return branch.worktreeError?.step === 'remove' ? 'Removing failed' : 'Preparing failed';
+    case 'missing':
+      return 'Folder is gone; it will be made again';
+    case 'removing':
+      return 'Removing';
+    default:
+      return undefined;
+  }
+}
+
+export interface WaitingContext {
+  reason: WaitingReason | undefined;
+  /** Turns before it in its branch's line. */
+  ahead: number;
+  limit: number;
+  /** Name of the session's agent. */
+  agent: string;
+  worktree: Pick<Branch, 'worktreeState' | 'worktreeStep' | 'worktreeError'>;
+}
+
+/** Why a queued turn waits, in few words. */
+export function waitingInWords({ reason, ahead, limit, agent, worktree }: WaitingContext): string {
+  switch (reason) {
+    case 'worktree':
+      return worktree.worktreeState === 'failed' ? 'waits: preparing failed' : 'waits for the worktree';
+    case 'turn':
+      return ahead === 1 ? '1 ahead' : `${ahead} ahead`;
+    case 'capacity':
+      return `waits for a free place (${limit} at once)`;
+    case 'paused':
+      return 'paused';
+    case 'agent':
+      return `waits: agent "${agent}" is not installed`;
+    case 'trust':
+      return 'waits: workspace is not trusted';
+    default:
+      return 'starts now';
+  }
+}
+
+/** True when a person has to do something before the turn goes on. */
+export const needsUser = (turn: Pick<Turn, 'state' | 'permission'>): boolean => isActive(turn.state) && turn.permission !== null;
+
+/** What a turn that is not queued is at. */
+export function turnInWords(turn: Pick<Turn, 'state' | 'permission' | 'cancelRequested' | 'silentSince' | 'error'>): string {
+  if (isActive(turn.state)) {
+    if (turn.cancelRequested) return 'cancelling';
+    if (turn.permission) return 'needs your approval';
+    if (turn.silentSince !== null) return 'running, silent';
+  }
+  return turn.state;
+}
+
+/** The first turn of a session is called by its title, a follow-up by its prompt. */
+export function turnTitle(turn: Pick<Turn, 'id' | 'prompt'>, session: Session, firstTurnId: string | undefined): string {
+  if (turn.id === firstTurnId) return session.title;
+  return turn.prompt.split('\n').find((line) => line.trim() !== '')?.trim().slice(0, 200) ?? session.title;
+}
+
+/** `3 s`, `2 min`, `1 h 5 min`; for people, so no finer than it is useful. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1_000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+}

@@ -1,0 +1,200 @@
+/** The sidebar tree: reads the store, redraws the rows that a change touched, follows drags. */
+import * as vscode from 'vscode';
+import { RefusedError } from '../model/errors.ts';
+import { needsUser } from '../sessions/words.ts';
+import type { Engine } from '../sessions/engine.ts';
+import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
+import { type PresentationContext, rowOf } from './presentation.ts';
+
+const mimeType = 'application/vnd.code.tree.branchline.branches';
+const earlierAtOnce = 50;
+const redrawTime = 50;
+/** How often rows that show a growing time are drawn again while something runs. */
+const clockTime = 30_000;
+
+export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeDragAndDropController<Node>, vscode.Disposable {
+  readonly dropMimeTypes = [mimeType];
+  readonly dragMimeTypes = [mimeType];
+  readonly #engine: Engine;
+  readonly #redraw = new vscode.EventEmitter<Node | Node[] | undefined>();
+  readonly onDidChangeTreeData = this.#redraw.event;
+  readonly view: vscode.TreeView<Node>;
+  readonly #nodes = new Map<string, Node>();
+  readonly #endedShown = new Map<string, number>();
+  readonly #disposables: vscode.Disposable[] = [];
+  #dirty = new Set<string>();
+  #allDirty = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #clock: NodeJS.Timeout;
+  #rootKeys = '';
+  #context: PresentationContext | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.view = vscode.window.createTreeView('branchline.branches', {
+      treeDataProvider: this, dragAndDropController: this, showCollapseAll: true, canSelectMany: true,
+    });
+    this.#disposables.push(
+      this.view, this.#redraw,
+      engine.onDidChange((change) => {
+        if (change.branches.size === 0) this.#allDirty = true;
+        for (const id of change.branches) this.#dirty.add(id);
+        this.#schedule();
+      }),
+      this.view.onDidChangeSelection(({ selection }) => this.#seen(selection)),
+      this.view.onDidChangeVisibility(() => this.#schedule()),
+    );
+    this.#clock = setInterval(() => {
+      if (!this.view.visible) return;
+      for (const turn of engine.state.active()) this.#dirty.add(turn.branchId);
+      if (this.#dirty.size > 0) this.#schedule();
+    }, clockTime);
+    void engine.opened.then(() => {
+      this.#allDirty = true;
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#draw();
+    }, redrawTime);
+  }
+
+  #draw(): void {
+    const { state } = this.#engine;
+    this.#context = undefined;
+    this.view.message = this.#engine.readOnlyReason ?? '';
+    const waiting = Array.from(state.active()).filter(needsUser).length;
+    const failed = shownBranches(state).filter((branch) => branch.paused === 'failure' || branch.worktreeState === 'failed').length;
+    const needs = waiting + failed;
+    this.view.badge = needs > 0 ? { value: needs, tooltip: needs === 1 ? '1 thing needs you' : `${needs} things need you` } : undefined;
+    if (!this.view.visible) return;
+    const rootKeys = rootsOf(state).map(keyOf).join('\n');
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    const all = this.#allDirty || rootKeys !== this.#rootKeys;
+    this.#allDirty = false;
+    this.#rootKeys = rootKeys;
+    if (all) {
+      this.#redraw.fire(undefined);
+      return;
+    }
+    const nodes = Array.from(dirty).flatMap((branchId) => this.#nodes.get(`branch:${branchId}`) ?? []);
+    if (nodes.length > 0) this.#redraw.fire(nodes);
+  }
+
+  /** The same object for the same thing, each time: VS Code knows rows by it. */
+  #known(node: Node): Node {
+    const key = keyOf(node);
+    const known = this.#nodes.get(key);
+    if (known && node.type !== 'earlier') return known;
+    this.#nodes.set(key, node);
+    return node;
+  }
+
+  async getChildren(node?: Node): Promise<Node[]> {
+    await this.#engine.opened;
+    const { state } = this.#engine;
+    const found = !node ? rootsOf(state)
+      : node.type === 'repository' ? branchesOf(state, node.repository)
+        : node.type === 'branch' ? childrenOf(state, node.branchId, this.#endedShown.get(node.branchId) ?? endedAtFirst) : [];
+    return found.map((one) => this.#known(one));
+  }
+
+  getParent(node: Node): Node | undefined {
+    if (node.type === 'repository') return undefined;
+    if (node.type !== 'branch') return this.#known({ type: 'branch', branchId: node.branchId });
+    const repository = this.#engine.state.branch(node.branchId)?.repository;
+    const root = rootsOf(this.#engine.state).find((one) => one.type === 'repository' && one.repository === repository);
+    return root && this.#known(root);
+  }
+
+  getTreeItem(node: Node): vscode.TreeItem {
+    this.#context ??= {
+      state: this.#engine.state, queue: this.#engine.queueSnapshot(), now: Date.now(),
+      agentName: (id) => this.#engine.catalog.find(id)?.name ?? id,
+    };
+    const row = rowOf(node, this.#context);
+    if (!row) return new vscode.TreeItem('');
+    const item = new vscode.TreeItem(row.label, {
+      none: vscode.TreeItemCollapsibleState.None, expanded: vscode.TreeItemCollapsibleState.Expanded, collapsed: vscode.TreeItemCollapsibleState.Collapsed,
+    }[row.collapsible]);
+    item.id = row.id;
+    item.description = row.description;
+    item.iconPath = new vscode.ThemeIcon(row.icon, row.colour ? new vscode.ThemeColor(row.colour) : undefined);
+    const tooltip = new vscode.MarkdownString();
+    for (const [index, line] of row.tooltip.entries()) tooltip.appendText(index === 0 ? line : `\n\n${line}`);
+    item.tooltip = tooltip;
+    item.accessibilityInformation = { label: row.accessibleLabel };
+    item.contextValue = `.${row.flags.join('.')}.`;
+    if (node.type === 'earlier') item.command = { command: 'branchline.showEarlier', title: 'Show Earlier', arguments: [node] };
+    if (node.type === 'turn') item.command = { command: 'branchline.openTimeline', title: 'Open', arguments: [node] };
+    if (node.type === 'worktree' && row.flags.includes('retry')) item.command = { command: 'branchline.showSetupLog', title: 'Show Setup Log', arguments: [node] };
+    return item;
+  }
+
+  handleDrag(nodes: readonly Node[], data: vscode.DataTransfer): void {
+    const turns = nodes.flatMap((node) => (node.type === 'turn' && this.#engine.state.turn(node.turnId)?.state === 'queued' ? [node.turnId] : []));
+    if (turns.length > 0) data.set(mimeType, new vscode.DataTransferItem(turns));
+  }
+
+  async handleDrop(target: Node | undefined, data: vscode.DataTransfer): Promise<void> {
+    const turnIds = data.get(mimeType)?.value as string[] | undefined;
+    if (!turnIds || !target || (target.type !== 'turn' && target.type !== 'branch')) return;
+    try {
+      const { queue } = await this.#engine.owner();
+      const before = target.type === 'turn' ? target.turnId : null;
+      for (const turnId of turnIds) await queue.move(turnId, { before });
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      void vscode.window.showErrorMessage(error.message);
+    }
+  }
+
+  showEarlier(branchId: string): void {
+    this.#endedShown.set(branchId, (this.#endedShown.get(branchId) ?? endedAtFirst) + earlierAtOnce);
+    this.#dirty.add(branchId);
+    this.#schedule();
+  }
+
+  /** Shows and selects a branch or turn; its row may have come into being a moment ago. */
+  async reveal(target: { branchId: string; turnId?: string | undefined }, options: { focus: boolean }): Promise<void> {
+    const turn = target.turnId ? this.#engine.state.turn(target.turnId) : undefined;
+    const node: Node = turn ? { type: 'turn', branchId: turn.branchId, sessionId: turn.sessionId, turnId: turn.id } : { type: 'branch', branchId: target.branchId };
+    await this.view.reveal(this.#known(node), { select: true, focus: options.focus, expand: true });
+  }
+
+  get selection(): readonly Node[] {
+    return this.view.selection;
+  }
+
+  /** Looking at something takes the mark off it (requirement 53). */
+  #seen(nodes: readonly Node[]): void {
+    const queue = this.#engine.ownerNow?.queue;
+    for (const node of nodes) {
+      if (node.type === 'turn') void queue?.markSeen({ sessionId: node.sessionId }).catch(() => undefined); // The mark stays; nothing is lost.
+      if (node.type === 'branch' || node.type === 'worktree') void queue?.markSeen({ branchId: node.branchId }).catch(() => undefined);
+    }
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    clearInterval(this.#clock);
+    for (const one of this.#disposables) one.dispose();
+  }
+}
+
+function keyOf(node: Node): string {
+  switch (node.type) {
+    case 'repository':
+      return `repository:${node.repository}`;
+    case 'turn':
+      return `turn:${node.turnId}`;
+    default:
+      return `${node.type}:${node.branchId}`;
+  }
+}
+
+export type { Node, TurnNode };

@@ -1,0 +1,32 @@
+import { execFileSync } from 'node:child_process';
+import * as vscode from 'vscode';
+import type { BranchlineApi, BranchSnapshot, TurnSnapshot } from '../../src/apiTypes.ts';
+
+export async function activated(): Promise<BranchlineApi> {
+  const extension = vscode.extensions.getExtension<BranchlineApi>('branchline.branchline');
+  if (!extension) throw new Error('The extension is not there.');
+  return extension.activate();
+}
+
+export const folder = (): string => (vscode.workspace.workspaceFolders?.[0] as vscode.WorkspaceFolder).uri.fsPath;
+export const git = (cwd: string, ...args: string[]): string => execFileSync('git', args, { cwd, encoding: 'utf8' }).trimEnd();
+
+export function turnIn(api: BranchlineApi, turnId: string): TurnSnapshot | undefined {
+  return api.snapshot().branches.flatMap((branch) => branch.sessions.flatMap((session) => session.turns)).find((turn) => turn.id === turnId);
+}
+export const branchIn = (api: BranchlineApi, branchId: string): BranchSnapshot | undefined => api.snapshot().branches.find((branch) => branch.id === branchId);
+
+/** Resolves when `condition` holds; looks again at each change. */
+export function until(api: BranchlineApi, condition: () => boolean, what: string, limit = 50_000): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (action: () => void) => {
+      clearTimeout(timer);
+      listener.dispose();
+      action();
+    };
+    const look = () => condition() && end(resolve);
+    const listener = api.onDidChange(look);
+    const timer = setTimeout(() => end(() => reject(new Error(`Waited in vain until ${what}: ${JSON.stringify(api.snapshot(), null, 1)}`))), limit);
+    look();
+  });
+}

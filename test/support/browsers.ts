@@ -1,0 +1,26 @@
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { ensureBrowser } from '../../scripts/vscodeHost.ts';
+
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: ensureBrowser(),
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+      '--disable-sync', '--disable-dev-shm-usage',
+    ],
+  });
+}
+
+/** Runs what `url` names as `extensionTestsPath`; resolves with the exit code. */
+export async function runTests(page: Page, url: string, limit: number): Promise<number> {
+  const done = Promise.withResolvers<number>();
+  await page.exposeFunction('codeAutomationLog', () => undefined); // The workbench's own chatter; mocha writes to a file.
+  await page.exposeFunction('codeAutomationExit', (code: number) => done.resolve(code));
+  const timer = setTimeout(() => done.reject(new Error(`The tests did not end within ${limit / 1_000} s.`)), limit);
+  try {
+    await page.goto(url);
+    return await done.promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
