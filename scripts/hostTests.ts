@@ -47,7 +47,7 @@ async function runOn(name: HostName, only: string | undefined): Promise<boolean>
           const tests = await bundle(suite);
           rmSync(output, { force: true });
           const url = server.url(repository, [['extensionDevelopmentPath', root], ['extensionTestsPath', tests]]);
-          const code = await runTests(page, url, limit).catch((error: Error) => error.message);
+          const code = await runTests(page, url, limit, (text) => said.push(text)).catch((error: Error) => error.message);
           process.stdout.write(existsSync(output) ? readFileSync(output, 'utf8') : '');
           if (code !== 0) {
             ok = false;

@@ -1,7 +1,6 @@
 /** Entry of the tests inside the extension host: VS Code calls `run`. What mocha prints goes to a file. */
 import { appendFileSync } from 'node:fs';
 import { format } from 'node:util';
-import Mocha from 'mocha';
 
 const suites: Record<string, () => Promise<unknown>> = {
   story: () => import('./story.test.ts'),
@@ -12,6 +11,7 @@ const suites: Record<string, () => Promise<unknown>> = {
 export async function run(): Promise<void> {
   const { BRANCHLINE_TEST_OUTPUT: output } = process.env;
   if (!output) throw new Error('BRANCHLINE_TEST_OUTPUT has to name the file for the results.');
+  const { default: Mocha } = await import('mocha');
   Mocha.reporters.Base.consoleLog = (...args: unknown[]) => appendFileSync(output, `${format(...args)}\n`);
   const mocha = new Mocha({ ui: 'bdd', color: false, timeout: 60_000, reporter: 'spec' });
   mocha.suite.emit('pre-require', globalThis as unknown as Mocha.MochaGlobals, '', mocha);

@@ -8,7 +8,11 @@ export async function activated(): Promise<BranchlineApi> {
   return extension.activate();
 }
 
-export const folder = (): string => (vscode.workspace.workspaceFolders?.[0] as vscode.WorkspaceFolder).uri.fsPath;
+export function folder(): string {
+  const [first] = vscode.workspace.workspaceFolders ?? [];
+  if (!first) throw new Error('No folder is open.');
+  return first.uri.fsPath;
+}
 export const git = (cwd: string, ...args: string[]): string => execFileSync('git', args, { cwd, encoding: 'utf8' }).trimEnd();
 
 export function turnIn(api: BranchlineApi, turnId: string): TurnSnapshot | undefined {

@@ -1,3 +1,4 @@
+import { format } from 'node:util';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { ensureBrowser } from '../../scripts/vscodeHost.ts';
 
@@ -11,10 +12,10 @@ export function launchBrowser(): Promise<Browser> {
   });
 }
 
-/** Runs what `url` names as `extensionTestsPath`; resolves with the exit code. */
-export async function runTests(page: Page, url: string, limit: number): Promise<number> {
+/** Runs what `url` names as `extensionTestsPath`; resolves with the exit code. `onLog` gets the workbench's own words; mocha writes to a file. */
+export async function runTests(page: Page, url: string, limit: number, onLog: (text: string) => void): Promise<number> {
   const done = Promise.withResolvers<number>();
-  await page.exposeFunction('codeAutomationLog', () => undefined); // The workbench's own chatter; mocha writes to a file.
+  await page.exposeFunction('codeAutomationLog', (_type: string, args: unknown[]) => onLog(`${format(...args)}\n`));
   await page.exposeFunction('codeAutomationExit', (code: number) => done.resolve(code));
   const timer = setTimeout(() => done.reject(new Error(`The tests did not end within ${limit / 1_000} s.`)), limit);
   try {
