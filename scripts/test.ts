@@ -11,6 +11,9 @@ const suites: Record<string, string[]> = {
   build: ['node', 'scripts/build.ts'],
   unit: ['mocha', 'test/unit/**/*.test.ts'],
   integration: ['mocha', 'test/integration/**/*.test.ts'],
+  host: ['node', 'scripts/hostTests.ts'],
+  package: ['node', 'scripts/package.ts'],
+  ui: ['mocha', 'test/ui/**/*.test.ts'],
 };
 
 const wanted = process.argv.slice(2);

@@ -65,7 +65,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     mkdirSync(join(data, 'data', scope), { recursive: true });
     writeFileSync(join(data, 'data', scope, 'settings.json'), JSON.stringify({
       'workbench.startupEditor': 'none', 'telemetry.telemetryLevel': 'off', 'extensions.autoCheckUpdates': false, 'extensions.autoUpdate': false,
-      'chat.disableAIFeatures': true, 'workbench.tips.enabled': false, 'git.openRepositoryInParentFolders': 'never', ...options.settings,
+      'chat.disableAIFeatures': true, 'workbench.tips.enabled': false, 'git.openRepositoryInParentFolders': 'never', 'workbench.secondarySideBar.defaultVisibility': 'hidden', ...options.settings,
     }, null, 2));
   }
   const child = spawn(host.node, [

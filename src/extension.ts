@@ -82,6 +82,7 @@ function startEngine(context: vscode.ExtensionContext, storage: vscode.Uri, conf
 function setRepositoryContext(): void {
   const found = openFolders().some((folder) => findRepository(folder) !== undefined);
   void vscode.commands.executeCommand('setContext', 'branchline.hasRepository', found);
+  void vscode.commands.executeCommand('setContext', 'branchline.noRepository', !found);
 }
 
 export async function deactivate(): Promise<void> {

@@ -67,7 +67,7 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
   const unread = branch.unread || state.sessionsOf(branch.id).some((session) => session.unread);
   const worktree = worktreeInWords(branch);
   const parts: string[] = [];
-  if (branch.paused === 'failure') parts.push('paused after a failure');
+  if (branch.paused === 'failure') parts.push('paused: a turn failed');
   else if (branch.paused === 'user') parts.push('paused');
   if (worktree && branch.worktreeState !== 'queued') parts.push(worktree);
   else if (asks) parts.push('needs your approval');

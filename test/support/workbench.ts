@@ -1,0 +1,123 @@
+/** A person at VS Code: the real workbench in a browser, with the packaged extension installed. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import { vsix } from '../../scripts/package.ts';
+import { ensureHost, root } from '../../scripts/vscodeHost.ts';
+import { installExtension, type Server, type ServerOptions, startServer } from '../../scripts/vscodeServer.ts';
+import { launchBrowser } from './browsers.ts';
+import { makeRepository } from './repositories.ts';
+
+export const testAgentSetting = { test: { name: 'Test Agent', command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] } };
+
+export class Workbench {
+  readonly folder: string;
+  readonly repository: string;
+  readonly #server: Server;
+  readonly #browser: Browser;
+  readonly #context: BrowserContext;
+
+  private constructor(folder: string, repository: string, server: Server, browser: Browser, context: BrowserContext) {
+    this.folder = folder;
+    this.repository = repository;
+    this.#server = server;
+    this.#browser = browser;
+    this.#context = context;
+  }
+
+  static async start(settings: Record<string, unknown> = {}, options: Partial<ServerOptions> = {}): Promise<Workbench> {
+    const folder = mkdtempSync(join(tmpdir(), 'bu-'));
+    mkdirSync(join(folder, 'home'), { recursive: true });
+    writeFileSync(join(folder, 'home', '.gitconfig'), '[user]\n\tname = Ada\n\temail = ada@example.com\n');
+    const repository = makeRepository(folder, 'sample');
+    const all: ServerOptions = {
+      host: ensureHost('newest'), folder, ...options,
+      settings: { 'branchline.agents': testAgentSetting, 'workbench.reduceMotion': 'on', ...settings },
+    };
+    installExtension(all, vsix);
+    const server = await startServer(all);
+    const browser = await launchBrowser();
+    const context = await browser.newContext({ viewport: { width: 1_280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'] });
+    return new Workbench(folder, repository, server, browser, context);
+  }
+
+  get extensionHost(): number | undefined {
+    return this.#server.extensionHosts.at(-1);
+  }
+
+  /** Opens a window on a folder (the repository by default; null for none) with Branchline's container in view. */
+  async open(folder: string | null = this.repository): Promise<Window> {
+    const page = await this.#context.newPage();
+    page.setDefaultTimeout(15_000);
+    await page.goto(this.#server.url(folder ?? undefined));
+    await page.locator('.monaco-workbench .activitybar').waitFor();
+    const window = new Window(page);
+    await window.showBranchline();
+    return window;
+  }
+
+  /** Pictures of all windows, for a test that failed. */
+  async picture(name: string): Promise<void> {
+    for (const [index, page] of this.#context.pages().entries()) {
+      await page.screenshot({ path: join(root, 'out', 'ui', `${name.replace(/\W+/g, '-').slice(0, 60)}-${index}.png`) });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser.close();
+    await this.#server.stop();
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+export class Window {
+  readonly page: Page;
+
+  constructor(page: Page) {
+    this.page = page;
+  }
+
+  async showBranchline(): Promise<void> {
+    const item = this.page.locator('.activitybar .action-item', { has: this.page.locator('a[aria-label^="Branchline"]') });
+    await item.waitFor();
+    if (!(await item.getAttribute('class'))?.includes('checked')) await item.click();
+    await this.page.locator('.composite.title', { hasText: 'Branchline' }).waitFor();
+  }
+
+  /** Rows of the tree, by what a screen reader says of them. */
+  row(label: string | RegExp): Locator {
+    const rows = this.page.locator('.pane-body .monaco-list-row[role="treeitem"]');
+    return typeof label === 'string' ? rows.and(this.page.locator(`[aria-label*=${JSON.stringify(label)}]`)) : rows.and(this.page.getByRole('treeitem', { name: label }));
+  }
+
+  get status(): Locator {
+    return this.page.locator('.statusbar-item[id="branchline.branchline.branchline.status"]');
+  }
+  toast(text: string | RegExp): Locator {
+    return this.page.locator('.notifications-toasts .notification-list-item', { hasText: text });
+  }
+  get quickInput(): Locator {
+    return this.page.locator('.quick-input-widget');
+  }
+
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    await this.quickInput.locator('input').first().fill(`>${title}`);
+    await this.quickInput.locator('.monaco-list-row.focused', { hasText: title }).waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Chooses in the quick pick with this title. */
+  async pick(title: string, item: string): Promise<void> {
+    await this.quickInput.locator('.quick-input-title', { hasText: title }).waitFor();
+    await this.quickInput.locator('.monaco-list-row', { hasText: item }).first().click();
+  }
+
+  async type(title: string, text: string): Promise<void> {
+    await this.quickInput.locator('.quick-input-title', { hasText: title }).waitFor();
+    await this.quickInput.locator('input').first().fill(text);
+    await this.page.keyboard.press('Enter');
+    await this.quickInput.locator('.quick-input-title', { hasText: title }).waitFor({ state: 'hidden' });
+  }
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { git } from '../support/repositories.ts';
+import { type Window, Workbench } from '../support/workbench.ts';
+
+describe('The sidebar', function () {
+  this.timeout(120_000);
+  let workbench: Workbench;
+  let window: Window;
+  before(async () => {
+    workbench = await Workbench.start({ 'branchline.worktrees.setup': ['while ! test -e ../../../setup; do sleep 0.05; done'] });
+    window = await workbench.open();
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await workbench.picture(this.currentTest.title);
+  });
+  after(async () => {
+    await workbench?.stop();
+  });
+
+  const queueOn = async (branch: string, agent: string, prompt: string) => {
+    await window.row(`Branch ${branch}`).hover();
+    await window.row(`Branch ${branch}`).locator('.action-label[aria-label^="Queue Session"]').click();
+    await window.pick('kind', 'Note');
+    await window.pick('agent', agent);
+    await window.type(`Queue Session on ${branch}`, prompt);
+  };
+
+  it('starts with one button that leads to queued work on a new branch (requirements 1, 2, 25)', async () => {
+    await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
+    await window.pick('branch', 'New branch…');
+    await window.type('new branch', 'ui/one');
+    await window.pick('base', 'HEAD');
+    await window.pick('kind', 'Commit');
+    await window.pick('agent', 'Shell');
+    await window.type('Queue Session on ui/one', 'echo 1 > one.txt');
+    await window.row(/Commit echo 1 > one.txt, waits for the worktree/).waitFor();
+    await window.row('Running setup (4 of 4)').first().waitFor();
+    assert.equal(await window.row(/^Commit/).locator('.codicon-clock, .codicon-history').count(), 1);
+    await window.status.filter({ hasText: 'ui/one: Running setup (4 of 4) · 1 queued' }).waitFor();
+  });
+
+  it('runs it when the worktree is ready', async () => {
+    writeFileSync(join(workbench.folder, 'setup'), '');
+    await window.row(/Commit echo 1 > one.txt, completed/).waitFor();
+    await window.status.waitFor({ state: 'hidden' });
+    assert.equal(git(workbench.repository, 'log', '--format=%s', 'main..ui/one'), 'echo 1 > one.txt');
+  });
+
+  it('asks for permission in the tree, the status bar and a notification, and takes the answer', async () => {
+    await queueOn('ui/one', 'Test Agent', 'ask Run the deployment');
+    await window.row(/needs your approval/).first().waitFor();
+    await window.status.filter({ hasText: 'Approval needed' }).waitFor();
+    await window.toast('Run the deployment').getByRole('button', { name: 'Allow', exact: true }).click();
+    await window.row(/Note ask Run the deployment, completed/).waitFor();
+  });
+
+  it('reorders by keyboard, and runs in the order shown (requirements 17, 19)', async () => {
+    await queueOn('ui/one', 'Test Agent', 'wait ../go');
+    await window.row(/Note wait ..\/go, running/).waitFor();
+    await queueOn('ui/one', 'Shell', 'echo first >> ../order');
+    await queueOn('ui/one', 'Shell', 'echo second >> ../order');
+    await window.row(/Note echo second/).click();
+    await window.row(/Note echo second.*1 ahead|Note echo second.*place/).waitFor();
+    await window.page.keyboard.press('Alt+ArrowUp');
+    await window.row(/Note echo second >> ..\/order, 1 ahead/).waitFor();
+    assert.match((await window.row(/Note echo (first|second)/).nth(0).getAttribute('aria-label')) ?? '', /second/);
+  });
+
+  it('removes with an undo', async () => {
+    await window.row(/Note echo first/).click();
+    await window.page.keyboard.press('Delete');
+    await window.row(/Note echo first/).waitFor({ state: 'detached' });
+    await window.toast('Removed').getByRole('button', { name: 'Undo' }).click();
+    await window.row(/Note echo first >> ..\/order, 2 ahead/).waitFor();
+  });
+
+  it('goes on over a reload of the window (invariant 8)', async () => {
+    const before = workbench.extensionHost;
+    await window.page.reload();
+    await window.showBranchline();
+    await window.row(/Note wait ..\/go, running/).waitFor();
+    assert.notEqual(workbench.extensionHost, before);
+    writeFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'go'), '');
+    await window.row(/Note echo first >> ..\/order, completed/).waitFor();
+    assert.equal(readFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'order'), 'utf8'), 'second\nfirst\n');
+  });
+
+  it('goes on after the extension host was killed', async () => {
+    const before = workbench.extensionHost as number;
+    await queueOn('ui/one', 'Test Agent', 'wait ../killed');
+    await window.row(/Note wait ..\/killed, running/).waitFor();
+    process.kill(before, 'SIGKILL');
+    writeFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'killed'), '');
+    await window.row(/Note wait ..\/killed, completed/).waitFor();
+    assert.notEqual(workbench.extensionHost, before);
+  });
+
+  it('pauses after a failure, says so everywhere, and goes on by retry or resume (requirement 9)', async () => {
+    await queueOn('ui/one', 'Test Agent', 'fail Login expired');
+    await window.row(/Note fail Login expired, failed/).waitFor();
+    await window.status.filter({ hasText: 'ui/one' }).waitFor();
+    await window.row(/Branch ui\/one, paused: a turn failed/).waitFor();
+    await window.toast('Login expired').getByRole('button', { name: 'Retry' }).click();
+    await window.toast('Login expired').first().waitFor();
+    await window.row('Branch ui/one').hover();
+    await window.row('Branch ui/one').locator('.action-label[aria-label^="Resume Queue"]').click();
+    await window.row(/Branch ui\/one, paused/).waitFor({ state: 'detached' });
+  });
+
+  it('says exactly what would be lost before it removes a branch (requirement 44)', async () => {
+    writeFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'one', 'unsaved.txt'), 'work');
+    await window.row('Branch ui/one').click({ button: 'right' });
+    await window.page.getByRole('menuitem', { name: 'Remove Branch from Branchline…' }).hover();
+    await window.page.keyboard.press('Enter');
+    const dialog = window.page.locator('.monaco-dialog-box');
+    await dialog.filter({ hasText: '1 file has uncommitted changes, which would be lost (unsaved.txt)' }).waitFor();
+    await dialog.getByRole('button', { name: 'Remove and Lose Changes' }).click();
+    await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).waitFor();
+    assert.ok(git(workbench.repository, 'branch', '--list', 'ui/one'));
+  });
+
+  it('shows a second window the queue, why it cannot change it, and lets it take over (requirement 52)', async () => {
+    const second = await workbench.open();
+    await second.page.locator('.pane-body', { hasText: 'Another window has this workspace' }).first().waitFor();
+    await window.page.close({ runBeforeUnload: true });
+    await second.page.locator('.monaco-button', { hasText: 'Queue Session' }).waitFor();
+    await second.page.locator('.pane-body', { hasText: 'Another window has this workspace' }).first().waitFor({ state: 'hidden' });
+    window = second;
+  });
+});
+
+describe('Where nothing can be queued', function () {
+  this.timeout(120_000);
+  let workbench: Workbench;
+  before(async () => {
+    workbench = await Workbench.start({}, { workspaceTrust: true });
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await workbench.picture(this.currentTest.title);
+  });
+  after(async () => {
+    await workbench?.stop();
+  });
+
+  it('says what to do without a folder, and without a repository, with no error', async () => {
+    const none = await workbench.open(null);
+    await none.page.locator('.pane-body', { hasText: 'Open a folder that is a git repository' }).first().waitFor();
+    assert.equal(await none.page.locator('.notification-list-item .codicon-error').count(), 0);
+    await none.page.close();
+  });
+
+  it('queues in an untrusted workspace, runs nothing, and says why', async () => {
+    const window = await workbench.open();
+    await window.page.locator('.pane-body', { hasText: 'This workspace is not trusted' }).first().waitFor();
+    await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
+    await window.pick('branch', 'New branch named from the prompt');
+    await window.pick('kind', 'Note');
+    await window.type('Queue Session', 'echo never');
+    await window.row(/Note echo never, waits: workspace is not trusted/).waitFor();
+    assert.equal(git(workbench.repository, 'worktree', 'list').split('\n').length, 1);
+  });
+});
