@@ -23,6 +23,11 @@ export class WorktreeError extends BranchlineError {
   override name = 'WorktreeError';
 }
 
+/** A branch was deleted together with its worktree: what waits for it can't run (requirement 41). */
+export class LostBranchError extends WorktreeError {
+  override name = 'LostBranchError';
+}
+
 export class AgentError extends BranchlineError {
   override name = 'AgentError';
 }

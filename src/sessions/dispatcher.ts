@@ -19,7 +19,7 @@ import type { Store, Transaction } from '../store/store.ts';
 import { readTranscript, transcriptPath } from '../store/transcripts.ts';
 import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 import { outcomeOf } from './outcome.ts';
-import { type EndOptions, endTurn } from './turnEnd.ts';
+import { type EndOptions, endTurn, failQueuedTurn } from './turnEnd.ts';
 
 export interface DispatcherOptions extends EndOptions {
   store: Store;
@@ -174,13 +174,12 @@ export class Dispatcher {
   }
 
   async #failQueued(turn: Turn, message: string): Promise<void> {
-    await this.#store.commit((tx) => {
-      const row = tx.get('turn', turn.id);
-      if (row?.state !== 'queued') return;
-      const state = turnTransition(row.state, 'starting');
-      tx.update('turn', row.id, { state });
-      this.#end(tx, { ...row, state }, { outcome: 'failed', message, startSha: null, endSha: null });
-    });
+    await this.#store.commit((tx) => failQueuedTurn(tx, turn.id, message, this.#options));
+  }
+
+  /** The first turn of a branch's line fails: its branch is gone. */
+  failHead(tx: Transaction, branchId: string, message: string): void {
+    failQueuedTurn(tx, tx.select('turn', "branchId = ? AND state = 'queued' ORDER BY position, id LIMIT 1", [branchId])[0]?.id, message, this.#options);
   }
 
   #end(tx: Transaction, turn: Turn, end: Parameters<typeof endTurn>[2]): void {

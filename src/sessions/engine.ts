@@ -242,6 +242,7 @@ export class Engine {
     });
     const provisioner = new Provisioner({
       store, logs: join(folder, 'logs'), now, log, trusted, settings: settings.worktrees, ownCheckouts: this.#options.ownCheckouts,
+      failHead: (tx, branchId, message) => dispatcher.failHead(tx, branchId, message),
     });
     const queue = new Queue({ store, files: this.#files, folder, newId, now, openFolders: this.#options.openFolders, defaultAgent: settings.defaultAgent });
     const removal = new BranchRemoval({ store, queue, hosts, provisioner, now });

@@ -187,7 +187,7 @@ export class Queue {
     }
   }
 
-  /** Queues a turn again in its old place. A pause that its failure caused is lifted, one by a person is not. */
+  /** Queues a turn again in its old place. A pause that its failure caused is lifted, one by a person is not; a worktree that failed is tried again. */
   retry(turnId: string): Promise<void> {
     return this.#store.commit((tx) => {
       const turn = someTurn(tx, turnId);
@@ -201,6 +201,7 @@ export class Queue {
       });
       const branch = tx.get('branch', turn.branchId);
       if (branch?.paused === 'failure') tx.update('branch', branch.id, { paused: 'no' });
+      if (branch?.worktreeState === 'failed') this.#retryProvisioning(tx, branch);
       tx.event('requeued', turn.branchId, turnId);
     });
   }
@@ -243,13 +244,15 @@ export class Queue {
         }
         throw new RefusedError(`The worktree of "${branch.name}" has not failed, so there is nothing to retry.`);
       }
-      const step = branch.worktreeStep;
-      // The error stays in the row until the step has run again: it says whether the branch itself was lost.
-      tx.update('branch', branchId, {
-        worktreeState: worktreeTransition('failed', step ? 'provisioning' : 'queued'), changedAt: this.#options.now(),
-      });
-      tx.event('worktree:retried', branchId);
+      this.#retryProvisioning(tx, branch);
     });
+  }
+
+  #retryProvisioning(tx: Transaction, branch: Branch): void {
+    tx.update('branch', branch.id, {
+      worktreeState: worktreeTransition('failed', branch.worktreeStep ? 'provisioning' : 'queued'), changedAt: this.#options.now(),
+    });
+    tx.event('worktree:retried', branch.id);
   }
 
   /** Takes the mark off a branch or session that a person has looked at (requirement 53). */

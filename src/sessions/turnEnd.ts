@@ -41,6 +41,15 @@ export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndO
   if (end.outcome === 'completed' && options.autoReview()) queueReview(tx, turn, end, options);
 }
 
+/** Fails a turn that has not been handed to anybody. */
+export function failQueuedTurn(tx: Transaction, turnId: string | undefined, message: string, options: EndOptions): void {
+  const row = turnId === undefined ? undefined : tx.get('turn', turnId);
+  if (row?.state !== 'queued') return;
+  const state = turnTransition(row.state, 'starting');
+  tx.update('turn', row.id, { state });
+  endTurn(tx, { ...row, state }, { outcome: 'failed', message, startSha: null, endSha: null }, options);
+}
+
 /** An automatic review after a commit session, unless more work is queued on the branch (requirement 11). */
 function queueReview(tx: Transaction, turn: Turn, end: TurnEnd, { canReview, newId, now }: EndOptions): void {
   const session = tx.get('session', turn.sessionId);

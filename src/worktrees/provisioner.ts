@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Mutex, Semaphore } from 'async-mutex';
 import { isMissingProgram } from '../git/git.ts';
-import { messageOf } from '../model/errors.ts';
+import { LostBranchError, messageOf } from '../model/errors.ts';
 import { worktreeTransition } from '../model/transitions.ts';
 import type { Branch, ProvisioningStep } from '../model/types.ts';
 import type { Store, Transaction } from '../store/store.ts';
@@ -31,6 +31,8 @@ export interface ProvisionerOptions {
   /** False in an untrusted workspace: nothing of the repository runs. */
   trusted: () => boolean;
   log: (message: string) => void;
+  /** Ends the turn at the head of a branch's line, which can't run any more. Part of the transaction that says why. */
+  failHead: (tx: Transaction, branchId: string, message: string) => void;
 }
 
 const repositoriesBesideEachOther = 3;
@@ -128,6 +130,7 @@ export class Provisioner {
         branch, signal,
         settings: settings(branch.repository),
         ownCheckouts: ownCheckouts(),
+        hasRun: this.#hasRun(branch.id),
         log: this.logOf(branch.id),
         save: (part) => this.#change(branch.id, () => part),
       });
@@ -147,21 +150,27 @@ export class Provisioner {
     }
   }
 
+  #hasRun(branchId: string): boolean {
+    const { state } = this.#options.store;
+    return state.sessionsOf(branchId).some((session) => !session.closed && state.turnsOf(session.id).some((turn) => turn.startSha !== null));
+  }
+
   async #fail(branchId: string, step: ProvisioningStep, resumeAt: ProvisioningStep, error: unknown): Promise<void> {
     const message = isMissingProgram(error) ? 'git was not found. Install git, or mend PATH, and retry.' : messageOf(error).trim();
     this.#options.log(`Provisioning failed at ${step}: ${message}`);
     await this.#change(branchId, (row) => ({
       worktreeState: worktreeTransition(row.worktreeState, 'failed'), worktreeStep: resumeAt,
       worktreeError: { message, step }, unread: true, changedAt: this.#options.now(),
-    }), 'worktree:failed');
+    }), 'worktree:failed', error instanceof LostBranchError ? message : undefined);
   }
 
-  #change(branchId: string, patch: (row: Branch) => Partial<Branch>, event?: string): Promise<void> {
+  #change(branchId: string, patch: (row: Branch) => Partial<Branch>, event?: string, headFails?: string): Promise<void> {
     return this.#options.store.commit((tx: Transaction) => {
       const row = tx.get('branch', branchId);
       if (!row) return;
       tx.update('branch', branchId, patch(row));
       if (event) tx.event(event, branchId);
+      if (headFails) this.#options.failHead(tx, branchId, headFails);
     });
   }
 

@@ -52,7 +52,7 @@ export function startEngine(storage: string, repository: string, patch: Partial<
   return { engine, settings, problems, log };
 }
 
-/** Resolves when `condition` holds; looks again at each change. Rejects after `limit` with what was there instead. */
+/** Resolves when `condition` holds; looks again at each change and each thing an agent says. Rejects after `limit` with what was there instead. */
 export function until(engine: Engine, condition: () => boolean, what: string, limit = 30_000): Promise<void> {
   return new Promise((resolve, reject) => {
     const look = () => {
@@ -60,7 +60,7 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
       end();
       resolve();
     };
-    const listener = engine.onDidChange(look);
+    const listeners = [engine.onDidChange(look), engine.onDidWrite(look)];
     const timer = setTimeout(() => {
       end();
       const turns = Array.from(engine.state.turns(), (turn) => `${turn.prompt.slice(0, 30)}: ${turn.state} ${turn.error?.message ?? ''}`);
@@ -68,7 +68,7 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
       reject(new Error(`Waited in vain until ${what}.\n${[...branches, ...turns].join('\n')}`));
     }, limit);
     const end = () => {
-      listener.dispose();
+      for (const listener of listeners) listener.dispose();
       clearTimeout(timer);
     };
     look();

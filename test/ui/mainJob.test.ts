@@ -157,6 +157,7 @@ describe('Where nothing can be queued', function () {
     await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
     await window.pick('branch', 'New branch named from the prompt');
     await window.pick('kind', 'Note');
+    await window.pick('agent', 'Shell');
     await window.type('Queue Session', 'echo never');
     await window.row(/Note echo never, waits: workspace is not trusted/).waitFor();
     assert.equal(git(workbench.repository, 'worktree', 'list').split('\n').length, 1);

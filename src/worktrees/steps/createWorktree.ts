@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Git } from '../../git/git.ts';
-import { messageOf, WorktreeError } from '../../model/errors.ts';
+import { LostBranchError, messageOf, WorktreeError } from '../../model/errors.ts';
 import type { Branch } from '../../model/types.ts';
 import { endMarked, markVariable } from '../../platform/processes.ts';
 import { worktreeLocation } from '../location.ts';
@@ -27,7 +27,7 @@ export const createWorktree: Step = async (context) => {
   }
   if (there === 'incomplete') await git.run('worktree', 'remove', '--force', '--force', path);
   if (branch.worktreeState === 'missing' || branch.worktreePath !== null) await git.run('worktree', 'prune');
-  await refuseLostBranch(git, branch);
+  await refuseLostBranch(git, context);
   if (branch.worktreePath !== path) await save({ worktreePath: path }); // So that a crash from here on finds what it left.
   await mkdir(dirname(path), { recursive: true });
   try {
@@ -52,13 +52,11 @@ async function add(git: Git, branch: Branch, path: string): Promise<void> {
   else await git.run('worktree', 'add', '--no-track', '-b', branch.name, path, branch.baseSha as string);
 }
 
-/** A branch that had a worktree and is gone was deleted by somebody: it is not silently made anew from its base. */
-async function refuseLostBranch(git: Git, branch: Branch): Promise<void> {
-  if (branch.worktreeState !== 'missing' && !branch.worktreeError?.message.startsWith(lostBranch)) return;
-  if (await git.commit(`refs/heads/${branch.name}`)) return;
-  throw new WorktreeError(`${lostBranch} "${branch.name}" and its worktree were deleted. Restore it (\`git branch ${branch.name} <commit>\`; \`git reflog\` and this branch's turns name commits) and retry, or remove it from Branchline.`);
+/** A branch on which work was done and that is gone was deleted by somebody: it is not silently made anew from its base. */
+async function refuseLostBranch(git: Git, { branch, hasRun }: StepContext): Promise<void> {
+  if (!hasRun || branch.worktreePath === null || (await git.commit(`refs/heads/${branch.name}`))) return;
+  throw new LostBranchError(`The branch "${branch.name}" and its worktree were deleted. Restore it (\`git branch ${branch.name} <commit>\`; \`git reflog\` and this branch's turns name commits) and retry, or remove it from Branchline.`);
 }
-const lostBranch = 'The branch';
 
 /** Where the branch is checked out already: a path to take up, or `pruned` when only a stale entry held it. */
 async function takeUp(git: Git, { branch, ownCheckouts }: StepContext): Promise<string | undefined> {

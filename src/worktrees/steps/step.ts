@@ -6,6 +6,8 @@ export interface StepContext {
   branch: Branch;
   settings: WorktreeSettings;
   /** Canonical paths of checkouts that are the user's own (open in a window): never used for a branch. */
+  /** True when a turn has run on the branch: then it was there, and its loss is not to be papered over. */
+  hasRun: boolean;
   ownCheckouts: string[];
   /** Ends the step; it then rejects. */
   signal: AbortSignal;
