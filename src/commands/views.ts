@@ -1,6 +1,6 @@
 /** Commands that show something. */
 import * as vscode from 'vscode';
-import type { StatusText } from '../statusBar.ts';
+import type { StatusText } from '../statusText.ts';
 import { type CommandContext, engineOf, register } from './context.ts';
 
 export function viewCommands(context: CommandContext): vscode.Disposable[] {

@@ -31,6 +31,6 @@ type Row = Ordered & Pick<Turn, 'endedAt'>;
 export function compareRows(a: Row, b: Row): number {
   const byEnd = Number(isEnded(b.state)) - Number(isEnded(a.state));
   if (byEnd !== 0) return byEnd;
-  if (isEnded(a.state) && a.endedAt !== b.endedAt) return (a.endedAt ?? 0) - (b.endedAt ?? 0);
-  return compareTurns(a, b);
+  const byTime = isEnded(a.state) ? (a.endedAt ?? 0) - (b.endedAt ?? 0) : 0;
+  return byTime || compareTurns(a, b);
 }

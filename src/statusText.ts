@@ -1,0 +1,42 @@
+/** What the status bar says: what is being prepared, what runs, what waits, and whether somebody is needed. Pure. */
+import type { Branch, Turn } from './model/types.ts';
+import { needsUser, stepInWords } from './sessions/words.ts';
+import type { Projection } from './store/projection.ts';
+
+export interface StatusText {
+  text: string;
+  tooltip: string;
+  warning: boolean;
+  /** What a click shows. */
+  target: { branchId: string; turnId?: string } | undefined;
+}
+
+/** Pure; `undefined` when there is nothing to say. */
+export function statusText(state: Projection, readOnly: boolean): StatusText | undefined {
+  const branches = Array.from(state.branches());
+  const active = Array.from(state.active());
+  const running = active.length;
+  const queued = Array.from(state.branchesWithWork()).reduce((sum, id) => sum + state.line(id).length, 0) - running;
+  const counts = [running > 0 ? `${running} running` : '', queued > 0 ? `${queued} queued` : ''].filter((part) => part !== '').join(', ');
+  const asking = active.find(needsUser);
+  const broken = branches.find((branch) => branch.worktreeState === 'failed' || branch.paused === 'failure');
+  const preparing = branches.find((branch) => branch.worktreeState === 'provisioning');
+  if (readOnly) return branches.length > 0 ? { text: `$(lock) ${counts || 'Branchline'}`, tooltip: 'Branchline is open in another window', warning: false, target: undefined } : undefined;
+  if (asking) return attention(asking, counts);
+  if (broken) return { text: `$(warning) ${broken.name}${counts ? ` · ${counts}` : ''}`, tooltip: brokenInWords(broken), warning: true, target: { branchId: broken.id } };
+  if (preparing) return { text: `$(loading~spin) ${preparing.name}: ${stepInWords(preparing.worktreeStep)}${counts ? ` · ${counts}` : ''}`, tooltip: `Preparing the worktree of ${preparing.name}`, warning: false, target: { branchId: preparing.id } };
+  if (running > 0) return { text: `$(loading~spin) ${counts}`, tooltip: 'Branchline: turns of agents', warning: false, target: { branchId: (active[0] as Turn).branchId, turnId: (active[0] as Turn).id } };
+  if (queued > 0) return { text: `$(clock) ${counts}`, tooltip: 'Branchline: queued turns', warning: false, target: undefined };
+  return undefined;
+}
+
+function attention(turn: Turn, counts: string): StatusText {
+  return {
+    text: `$(bell-dot) Approval needed${counts ? ` · ${counts}` : ''}`, tooltip: turn.permission?.title ?? '', warning: true,
+    target: { branchId: turn.branchId, turnId: turn.id },
+  };
+}
+
+function brokenInWords(branch: Branch): string {
+  return branch.worktreeState === 'failed' ? `Preparing "${branch.name}" failed: ${branch.worktreeError?.message ?? ''}` : `"${branch.name}" is paused: a turn failed. Retry or skip it, or resume the queue.`;
+}
