@@ -13,15 +13,19 @@ export interface StatusText {
 
 /** Pure; `undefined` when there is nothing to say. */
 export function statusText(state: Projection, readOnly: boolean): StatusText | undefined {
-  const branches = Array.from(state.branches());
   const active = Array.from(state.active());
   const running = active.length;
-  const queued = Array.from(state.branchesWithWork()).reduce((sum, id) => sum + state.line(id).length, 0) - running;
+  let queued = -running;
+  for (const id of state.branchesWithWork()) queued += state.line(id).length;
+  let broken: Branch | undefined;
+  let preparing: Branch | undefined;
+  for (const branch of state.branches()) {
+    if (branch.worktreeState === 'failed' || branch.paused === 'failure') broken ??= branch;
+    else if (branch.worktreeState === 'provisioning') preparing ??= branch;
+  }
   const counts = [running > 0 ? `${running} running` : '', queued > 0 ? `${queued} queued` : ''].filter((part) => part !== '').join(', ');
   const asking = active.find(needsUser);
-  const broken = branches.find((branch) => branch.worktreeState === 'failed' || branch.paused === 'failure');
-  const preparing = branches.find((branch) => branch.worktreeState === 'provisioning');
-  if (readOnly) return branches.length > 0 ? { text: `$(lock) ${counts || 'Branchline'}`, tooltip: 'Branchline is open in another window', warning: false, target: undefined } : undefined;
+  if (readOnly) return state.counts.branches > 0 ? { text: `$(lock) ${counts || 'Branchline'}`, tooltip: 'Branchline is open in another window', warning: false, target: undefined } : undefined;
   if (asking) return attention(asking, counts);
   if (broken) return { text: `$(warning) ${broken.name}${counts ? ` · ${counts}` : ''}`, tooltip: brokenInWords(broken), warning: true, target: { branchId: broken.id } };
   if (preparing) return { text: `$(loading~spin) ${preparing.name}: ${stepInWords(preparing.worktreeStep)}${counts ? ` · ${counts}` : ''}`, tooltip: `Preparing the worktree of ${preparing.name}`, warning: false, target: { branchId: preparing.id } };

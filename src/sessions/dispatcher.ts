@@ -75,9 +75,15 @@ export class Dispatcher {
           this.reconcile();
         });
     }
-    const waiting = snapshot.trusted && Array.from(snapshot.branches.values()).some((branch) => branch.paused === 'no' && branch.line.at(-1)?.state === 'queued');
+    let lines = 0;
+    let waiting = false;
+    for (const branch of snapshot.branches.values()) {
+      lines += 1;
+      waiting ||= branch.paused === 'no' && branch.line.at(-1)?.state === 'queued';
+    }
+    waiting &&= snapshot.trusted;
     if (waiting) this.#options.hosts.prepare();
-    else if (snapshot.branches.size === 0) this.#options.hosts.dismissSpare();
+    else if (lines === 0) this.#options.hosts.dismissSpare();
   }
 
   #lookAtActive(turn: Turn): void {

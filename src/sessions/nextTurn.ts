@@ -16,8 +16,8 @@ export interface BranchLine {
 }
 
 export interface QueueSnapshot {
-  /** Branches that have work, by id. */
-  branches: ReadonlyMap<string, BranchLine>;
+  /** Branches that have work. */
+  branches: { get(id: string): BranchLine | undefined; values(): Iterable<BranchLine> };
   /** Turns that are starting or running everywhere. */
   active: number;
   /** Most turns that may be active at once. */
@@ -36,14 +36,19 @@ export interface Circumstances {
 }
 
 export function queueSnapshot(state: Projection, { catalog, limit, trusted, inFlight }: Circumstances): QueueSnapshot {
-  const branches = new Map<string, BranchLine>();
-  for (const id of state.branchesWithWork()) {
+  const lineOf = (id: string): BranchLine => {
     const { worktreeState, paused } = state.branch(id) as Branch;
-    branches.set(id, { id, worktreeState, paused, line: state.line(id) });
-  }
+    return { id, worktreeState, paused, line: state.line(id) };
+  };
   const installed = new Map<string, boolean>();
   return {
-    branches, limit, trusted,
+    branches: {
+      get: (id) => (state.line(id).length > 0 ? lineOf(id) : undefined),
+      *values() {
+        for (const id of state.branchesWithWork()) yield lineOf(id);
+      },
+    },
+    limit, trusted,
     active: Array.from(state.active()).length + inFlight,
     isInstalled: (sessionId) => {
       const agent = state.session(sessionId)?.agent ?? '';
@@ -70,14 +75,12 @@ function reasonOf(branch: BranchLine, head: { sessionId: string }, snapshot: Que
 export function nextTurns(snapshot: QueueSnapshot, isStarting: (branchId: string) => boolean = () => false): string[] {
   const free = snapshot.limit - snapshot.active;
   if (free <= 0) return [];
-  return Array.from(snapshot.branches.values())
-    .flatMap((branch) => {
-      const head = branch.line[0];
-      return head && !isActive(head.state) && !isStarting(branch.id) && reasonOf(branch, head, snapshot) === undefined ? [head] : [];
-    })
-    .sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1))
-    .slice(0, free)
-    .map((turn) => turn.id);
+  const able: BranchLine['line'][number][] = [];
+  for (const branch of snapshot.branches.values()) {
+    const head = branch.line[0];
+    if (head && !isActive(head.state) && !isStarting(branch.id) && reasonOf(branch, head, snapshot) === undefined) able.push(head);
+  }
+  return able.sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1)).slice(0, free).map((turn) => turn.id);
 }
 
 /** Why a queued turn waits; undefined for one that starts now, or that is not queued. */

@@ -74,9 +74,10 @@ export class Database {
   #run(sql: string, values: Value[]): void {
     const statement = this.#statement(sql);
     try {
-      statement.run(values);
-    } finally {
+      statement.run(values); // Resets the statement when it succeeds.
+    } catch (error) {
       statement.reset();
+      throw error;
     }
   }
 

@@ -5,7 +5,7 @@
 import { compareTurns } from '../model/order.ts';
 import { isActive, isEnded } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
-import { completeRow, type Mutation } from './schema.ts';
+import { completeRow, type Mutation, type TableName, type Tables } from './schema.ts';
 
 /** What one batch touched: ids, by thing. A removed thing is listed too. */
 export interface Change {
@@ -30,6 +30,11 @@ export class Projection {
   readonly #active = new Map<string, Turn>();
   #lastPosition = 0;
 
+  /** Events are not held here. */
+  row<T extends Exclude<TableName, 'event'>>(table: T, id: string): Tables[T] | undefined {
+    const rows: ReadonlyMap<string, Branch | Session | Turn> = table === 'branch' ? this.#branches : table === 'session' ? this.#sessions : this.#turns;
+    return rows.get(id) as Tables[T] | undefined;
+  }
   branch(id: string): Branch | undefined {
     return this.#branches.get(id);
   }

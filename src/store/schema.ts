@@ -79,7 +79,7 @@ export function completeRow<T extends TableName>(table: T, part: Record<string, 
   const row: Record<string, unknown> = {};
   for (const [name, column] of Object.entries(columns[table] as Record<string, Column>)) {
     const value = part[name];
-    row[name] = value === undefined ? structuredClone(column.fallback) : value;
+    row[name] = value !== undefined ? value : Array.isArray(column.fallback) ? [...column.fallback] : column.fallback;
   }
   return row as unknown as Tables[T];
 }

@@ -13,7 +13,7 @@ export interface FoundRepository {
 export function findRepository(folder: string): FoundRepository | undefined {
   let path: string;
   try {
-    path = realpathSync(folder);
+    path = realpathSync.native(folder);
     if (!statSync(path).isDirectory()) return undefined;
   } catch {
     return undefined;

@@ -1,0 +1,55 @@
+/** What one change costs, from the call until the tree's rows are made again, with few and with many sessions stored. */
+import { join } from 'node:path';
+import { makeCatalog } from '../src/agents/catalog.ts';
+import { Queue } from '../src/sessions/queue.ts';
+import { queueSnapshot, nextTurns } from '../src/sessions/nextTurn.ts';
+import { statusText } from '../src/statusText.ts';
+import { nodeFileSystem } from '../src/store/fileSystem.ts';
+import { Store } from '../src/store/store.ts';
+import { childrenOf, endedAtFirst } from '../src/tree/nodes.ts';
+import { rowOf } from '../src/tree/presentation.ts';
+import { branchRow, makeDatabase, sessionRow, turnRow } from '../test/support/stores.ts';
+import { figure, median } from './figures.ts';
+
+const rounds = 400;
+
+async function costWith(folder: string, sessions: number): Promise<number> {
+  const store = await Store.open({ files: nodeFileSystem, folder, makeDatabase, owner: 'bench', now: Date.now, onProblem: (message) => console.log(message) });
+  const perBranch = 10;
+  await store.commit((tx) => {
+    for (let n = 0; n < sessions; n += 1) {
+      const branch = `b${Math.floor(n / perBranch)}`;
+      if (n % perBranch === 0) tx.insert('branch', branchRow(branch, { worktreeState: 'ready', paused: 'user', name: branch }));
+      tx.insert('session', sessionRow(`s${n}`, branch));
+      tx.insert('turn', turnRow(`t${n}`, `s${n}`, branch, { position: n, ...(n % perBranch < 7 ? { state: 'completed', startedAt: n, endedAt: n } : {}) }));
+    }
+  });
+  await store.checkpoint();
+  const catalog = makeCatalog({}, 'shellAgent.js');
+  const queue = new Queue({ store, files: nodeFileSystem, folder, newId: () => 'x', now: Date.now, openFolders: () => [], defaultAgent: () => 'shell' });
+  const listener = store.onDidChange((change) => {
+    const snapshot = queueSnapshot(store.state, { catalog, limit: 4, trusted: true, inFlight: 0 });
+    nextTurns(snapshot);
+    const context = { state: store.state, queue: snapshot, agentName: (id: string) => id, now: Date.now() };
+    for (const id of change.branches) for (const node of childrenOf(store.state, id, endedAtFirst)) rowOf(node, context);
+    statusText(store.state, false);
+  });
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const start = performance.now();
+    await queue.moveBy('t9', round % 2 === 0 ? -1 : 1);
+    times.push(performance.now() - start);
+  }
+  listener.dispose();
+  await store.close();
+  return median(times);
+}
+
+export async function benchChanges(folder: string): Promise<void> {
+  await costWith(join(folder, 'changes-warm'), 10);
+  const few = await costWith(join(folder, 'changes-10'), 10);
+  for (const sessions of [1_000, 10_000]) {
+    const many = await costWith(join(folder, `changes-${sessions}`), sessions);
+    figure(`one change with ${sessions.toLocaleString('en')} sessions`, many / few, `with 10 sessions, ${few.toFixed(3)} ms`, 1.5);
+  }
+}
