@@ -30,6 +30,7 @@ rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 const require = createRequire(import.meta.url);
 cpSync(require.resolve('sql.js/dist/sql-wasm.wasm'), join(dist, 'sql-wasm.wasm'));
+cpSync(join(root, 'src', 'apiTypes.ts'), join(dist, 'api.d.ts')); // Types only, so the source is its own declaration.
 // The sources are ES modules, the bundles are not.
 writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
 if (process.argv.includes('--watch')) await (await context(options)).watch();

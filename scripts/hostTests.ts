@@ -17,7 +17,7 @@ const limit = 150_000;
 /** Suites of one window each; those in one list share storage and follow one another. */
 const windows = [['story'], ['beforeReload', 'afterReload']];
 
-async function bundle(suite: string): Promise<string> {
+export async function bundleHostTests(suite: string): Promise<string> {
   const outfile = join(bundles, `${suite}.cjs`);
   await build({
     absWorkingDir: root, entryPoints: ['test/host/index.ts'], outfile, bundle: true, platform: 'node', format: 'cjs', target: 'node22',
@@ -44,7 +44,7 @@ async function runOn(name: HostName, only: string | undefined): Promise<boolean>
       try {
         for (const suite of suites) {
           const page = await browser.newPage();
-          const tests = await bundle(suite);
+          const tests = await bundleHostTests(suite);
           rmSync(output, { force: true });
           const url = server.url(repository, [['extensionDevelopmentPath', root], ['extensionTestsPath', tests]]);
           const code = await runTests(page, url, limit, (text) => said.push(text)).catch((error: Error) => error.message);
@@ -67,7 +67,9 @@ async function runOn(name: HostName, only: string | undefined): Promise<boolean>
   return ok;
 }
 
-const [name, only] = process.argv.slice(2);
-let ok = true;
-for (const one of name ? [name as HostName] : (['newest', 'lowest'] as const)) ok = (await runOn(one, only)) && ok;
-process.exit(ok ? 0 : 1);
+if (import.meta.main) {
+  const [name, only] = process.argv.slice(2);
+  let ok = true;
+  for (const one of name ? [name as HostName] : (['newest', 'lowest'] as const)) ok = (await runOn(one, only)) && ok;
+  process.exit(ok ? 0 : 1);
+}

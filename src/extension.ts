@@ -59,7 +59,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     });
   } else context.subscriptions.push(vscode.window.registerTreeDataProvider<never>('branchline.branches', { getChildren: () => [], getTreeItem: (never) => never }));
   setRepositoryContext();
-  await engine?.opened;
+  // What is stored is there for the first `snapshot()`; a workspace that has nothing stored waits for nothing.
+  if (engine?.hasStorage) await engine.opened;
   return api;
 }
 

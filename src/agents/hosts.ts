@@ -167,6 +167,10 @@ export class Hosts {
       ...events,
       onClosed: (client) => {
         this.#clients.delete(client.hostId);
+        const spare = this.#spare;
+        void spare?.then((one) => {
+          if (one === client && this.#spare === spare) this.#spare = undefined;
+        }, () => undefined);
         if (!this.#disposed) events.onClosed(client);
       },
     }).then((client) => {

@@ -1,5 +1,5 @@
 /** git with the user's own configuration and hooks, always by argument vector, never through a shell. */
-import { type SimpleGit, simpleGit } from 'simple-git';
+import type { SimpleGit } from 'simple-git';
 import { userEnvironment } from '../platform/processes.ts';
 
 export interface GitOptions {
@@ -16,34 +16,46 @@ const usersOwnEnvironment = {
   allowUnsafeProtocolOverride: true, allowUnsafeSshCommand: true, allowUnsafeTemplateDir: true,
 };
 
+/** Loaded when it is first needed: activation does not wait for it. */
+async function open(folder: string, options: GitOptions): Promise<SimpleGit> {
+  const { simpleGit } = await import('simple-git');
+  const environment = { ...userEnvironment(), ...options.environment };
+  return simpleGit({
+    baseDir: folder,
+    allowEnvironment: Object.keys(environment), // Else simple-git drops the user's own GIT_ variables.
+    ...(options.signal ? { abort: options.signal } : {}),
+    trimmed: false,
+    unsafe: usersOwnEnvironment,
+    // Without this a failure that prints nothing would count as success.
+    errors: (error, result) => error ?? (result.exitCode === 0 ? undefined : Buffer.concat([...result.stdErr, ...result.stdOut])),
+  }).env(environment);
+}
+
 export class Git {
   readonly folder: string;
-  readonly #git: SimpleGit;
+  readonly #options: GitOptions;
+  #opened: Promise<SimpleGit> | undefined;
 
-  /** `folder` must exist. */
+  /** `folder` must exist by the first call. */
   constructor(folder: string, options: GitOptions = {}) {
     this.folder = folder;
-    const environment = { ...userEnvironment(), ...options.environment };
-    this.#git = simpleGit({
-      baseDir: folder,
-      allowEnvironment: Object.keys(environment), // Else simple-git drops the user's own GIT_ variables.
-      ...(options.signal ? { abort: options.signal } : {}),
-      trimmed: false,
-      unsafe: usersOwnEnvironment,
-      // Without this a failure that prints nothing would count as success.
-      errors: (error, result) => error ?? (result.exitCode === 0 ? undefined : Buffer.concat([...result.stdErr, ...result.stdOut])),
-    }).env(environment);
+    this.#options = options;
+  }
+
+  get #git(): Promise<SimpleGit> {
+    this.#opened ??= open(this.folder, this.#options);
+    return this.#opened;
   }
 
   /** Output of `git ARGS`; rejects with what git said. */
   async run(...args: string[]): Promise<string> {
-    return await this.#git.raw(args);
+    return await (await this.#git).raw(args);
   }
 
   /** Content of a file in a commit; undefined when the commit has no such file. */
   async content(sha: string, path: string): Promise<Buffer | undefined> {
     try {
-      return await this.#git.showBuffer(`${sha}:${path}`) as Buffer;
+      return await (await this.#git).showBuffer(`${sha}:${path}`) as Buffer;
     } catch (error) {
       if (isMissingProgram(error)) throw error;
       return undefined;

@@ -75,15 +75,8 @@ export class Dispatcher {
           this.reconcile();
         });
     }
-    let lines = 0;
-    let waiting = false;
-    for (const branch of snapshot.branches.values()) {
-      lines += 1;
-      waiting ||= branch.paused === 'no' && branch.line.at(-1)?.state === 'queued';
-    }
-    waiting &&= snapshot.trusted;
+    const waiting = snapshot.trusted && Array.from(snapshot.branches.values()).some((branch) => branch.paused === 'no' && branch.line.at(-1)?.state === 'queued');
     if (waiting) this.#options.hosts.prepare();
-    else if (lines === 0) this.#options.hosts.dismissSpare();
   }
 
   #lookAtActive(turn: Turn): void {
@@ -213,6 +206,7 @@ export class Dispatcher {
         if (status.permission && row.permission?.id !== status.permission.id) tx.update('session', row.sessionId, { unread: true });
       }
     });
+    if (status.state === 'ended') this.#options.hosts.prepare(); // The next prompt need not wait for a process; unused, it ends itself.
     if (status.state === 'ended' && this.#options.catalog().find(this.#agentOf(status))?.builtIn && !this.#goesOnWith(status.sessionId)) client.shutdown();
   }
 

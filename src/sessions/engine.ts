@@ -5,7 +5,7 @@
  * with the reason, and becomes the owner when the first window is gone. Calls that come before an owner has recovered wait
  * for it, in order (requirement 54).
  */
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Catalog, makeCatalog, shellAgentId } from '../agents/catalog.ts';
@@ -18,6 +18,7 @@ import type { TranscriptEntry } from '../model/transcript.ts';
 import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
 import type { Database } from '../store/database.ts';
 import { nodeFileSystem, type StoreFileSystem } from '../store/fileSystem.ts';
+import { manifestPath } from '../store/manifest.ts';
 import { emptyChange, Projection, type Change } from '../store/projection.ts';
 import { recover } from '../store/recovery.ts';
 import { Store } from '../store/store.ts';
@@ -92,6 +93,7 @@ export class Engine {
 
   private constructor(options: EngineOptions) {
     this.#options = options;
+    this.hasStorage = existsSync(manifestPath(options.folder));
     this.#files = options.files ?? nodeFileSystem;
     this.#now = options.now ?? Date.now;
     this.#newId = options.newId ?? randomId;
@@ -120,6 +122,8 @@ export class Engine {
   get isOwner(): boolean {
     return this.#owner !== undefined;
   }
+  /** True when an earlier window has stored something here. */
+  readonly hasStorage: boolean;
   get folder(): string {
     return this.#options.folder;
   }
