@@ -58,7 +58,7 @@ function makeSample(): void {
   makeRepository(folder, 'sample', sampleFiles);
   mkdirSync(join(repository, '.vscode'));
   writeFileSync(join(repository, '.git', 'info', 'exclude'), '.vscode/\n');
-  writeFileSync(join(repository, '.vscode', 'settings.json'), `${JSON.stringify({ 'branchline.worktrees.setup': ['echo "Preparing ..." && sleep 4'] }, null, 2)}\n`);
+  writeFileSync(join(repository, '.vscode', 'settings.json'), `${JSON.stringify({ 'branchline.worktrees.setup': ['case "$BRANCHLINE_BRANCH" in docs/*) sleep 40 ;; *) sleep 4 ;; esac'] }, null, 2)}\n`);
 }
 
 /** Opens the user's browser where there is a desktop; the address is printed in any case. */

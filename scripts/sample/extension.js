@@ -6,6 +6,7 @@ const work = [
   { branch: 'feature/farewell', title: 'Run the tests', kind: 'note', prompt: 'node --test' },
   { branch: 'feature/farewell', title: 'List what changed', kind: 'note', prompt: 'git log --oneline -3' },
   { branch: 'fix/greeting', title: 'Greet politely', prompt: 'sed "s/Hello/Good day/" greeting.mjs > polite.mjs\nsleep 30' },
+  { branch: 'docs/tutorial', title: 'Write a tutorial', prompt: 'echo "# Tutorial" > TUTORIAL.md' },
   { branch: 'fix/greeting', title: 'Check it', kind: 'note', prompt: 'node --check polite.mjs' },
 ];
 
