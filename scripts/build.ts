@@ -21,8 +21,25 @@ const options: BuildOptions = {
   format: 'cjs',
   target: 'node22',
   external: ['vscode'],
+  define: { navigator: 'undefined' }, // VS Code reports extensions that look for a browser in Node, as a library of ours does.
   minify: production,
   sourcemap: production ? false : 'linked',
+  logLevel: 'warning',
+};
+
+/** The timeline's page, for the browser in VS Code. */
+const page: BuildOptions = {
+  absWorkingDir: root,
+  entryPoints: { timeline: 'src/webview/ui/main.ts', style: 'src/webview/ui/timeline.css' },
+  outdir: 'dist',
+  bundle: true,
+  platform: 'browser',
+  format: 'iife',
+  target: 'es2022',
+  loader: { '.ttf': 'file' },
+  assetNames: '[name]',
+  minify: production,
+  sourcemap: false,
   logLevel: 'warning',
 };
 
@@ -33,5 +50,7 @@ cpSync(require.resolve('sql.js/dist/sql-wasm.wasm'), join(dist, 'sql-wasm.wasm')
 cpSync(join(root, 'src', 'apiTypes.ts'), join(dist, 'api.d.ts')); // Types only, so the source is its own declaration.
 // The sources are ES modules, the bundles are not.
 writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
-if (process.argv.includes('--watch')) await (await context(options)).watch();
-else await build(options);
+for (const one of [options, page]) {
+  if (process.argv.includes('--watch')) await (await context(one)).watch();
+  else await build(one);
+}

@@ -19,6 +19,7 @@ import { Projection } from './store/projection.ts';
 import { loadSql } from './store/sql.ts';
 import { TranscriptDocuments } from './transcriptDocuments.ts';
 import { BranchesView } from './tree/branchesView.ts';
+import { TimelineView } from './webview/timelineView.ts';
 import { openFolders, ownCheckouts, storageFolder } from './workspace.ts';
 import { findRepository } from './worktrees/repositories.ts';
 
@@ -38,9 +39,12 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const status = engine && new StatusBar(engine);
   const changes = new Changes(() => engine?.state ?? new Projection());
   const transcripts = new TranscriptDocuments(engine);
-  const shared: CommandContext = { engine, tree, status, changes, transcripts, log };
+  const timeline = new TimelineView(vscode.Uri.joinPath(context.extensionUri, 'dist'), {
+    engine, defaultAgent: config.engine.defaultAgent, memento: context.workspaceState, log: (message) => log.warn(message), requests: { changes, transcripts },
+  });
+  const shared: CommandContext = { engine, tree, status, changes, transcripts, timeline, log };
   context.subscriptions.push(
-    log, config, changes, transcripts, { dispose },
+    log, config, changes, transcripts, timeline, { dispose },
     ...sessionCommands(shared, config.engine.defaultAgent), ...turnCommands(shared), ...branchCommands(shared), ...viewCommands(shared),
   );
   if (engine) {

@@ -7,6 +7,7 @@ import type { BranchesView, Node } from '../tree/branchesView.ts';
 import type { StatusBar } from '../statusBar.ts';
 import type { Changes } from '../changes.ts';
 import type { TranscriptDocuments } from '../transcriptDocuments.ts';
+import type { TimelineView } from '../webview/timelineView.ts';
 
 export interface CommandContext {
   /** Undefined where no folder is open. */
@@ -15,6 +16,7 @@ export interface CommandContext {
   status: StatusBar | undefined;
   changes: Changes;
   transcripts: TranscriptDocuments;
+  timeline: TimelineView;
   log: vscode.LogOutputChannel;
 }
 

@@ -14,7 +14,10 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
       const input = call.byProgram && typeof call.input === 'object' ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
       if (!input) return undefined;
       const ids = await (await ownerOf(context)).queue.enqueue(input);
-      if (!call.byProgram) void context.tree?.reveal(ids, { focus: false }).then(undefined, () => undefined); // Requirement 25.
+      if (!call.byProgram) { // Requirement 25.
+        void context.tree?.reveal(ids, { focus: false }).then(undefined, () => undefined);
+        void context.timeline.reveal({ branchId: ids.branchId }, { preserveFocus: true });
+      }
       return ids;
     }),
     register(context, 'queueFollowUp', 'sessionId', async (call, second) => {

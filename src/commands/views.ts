@@ -5,12 +5,15 @@ import { type CommandContext, engineOf, register } from './context.ts';
 
 export function viewCommands(context: CommandContext): vscode.Disposable[] {
   return [
-    register(context, 'openTimeline', 'branchId', async (call) => {
-      await vscode.commands.executeCommand('branchline.branches.focus');
-      const sessionId = call.target.sessionId ?? (call.target.turnId ? engineOf(context).state.turn(call.target.turnId)?.sessionId : undefined);
-      if (sessionId) await context.transcripts.open(sessionId);
-      return call.target.branchId;
+    register(context, 'openTimeline', 'branchId', async ({ target }) => {
+      const turn = target.turnId ? engineOf(context).state.turn(target.turnId) : undefined;
+      const session = target.sessionId ? engineOf(context).state.session(target.sessionId) : undefined;
+      const branchId = target.branchId ?? turn?.branchId ?? session?.branchId;
+      const turnId = turn?.id ?? (session && engineOf(context).state.turnsOf(session.id).at(-1)?.id);
+      await context.timeline.reveal({ branchId, turnId });
+      return branchId;
     }),
+    register(context, 'openTimelineInEditor', 'branchId', () => context.timeline.openInEditor()),
     register(context, 'showLog', 'branchId', () => context.log.show()),
     register(context, 'showEarlier', 'branchId', ({ target }) => {
       if (target.branchId) context.tree?.showEarlier(target.branchId);

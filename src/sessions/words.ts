@@ -2,7 +2,7 @@
 import { isActive } from '../model/transitions.ts';
 import { type Branch, type ProvisioningStep, provisioningSteps, type Session, type Turn, type WaitingReason } from '../model/types.ts';
 
-const stepWords: Record<ProvisioningStep, string> = {
+export const stepWords: Record<ProvisioningStep, string> = {
   resolveBase: 'Finding the base',
   createWorktree: 'Creating the worktree',
   copyFiles: 'Copying files',

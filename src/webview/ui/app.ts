@@ -1,0 +1,495 @@
+/** The timeline: rows of a branch or of all, a conversation beside or in place of them, and the composer. */
+import { html, LitElement, nothing, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import { createRef, type Ref, ref } from 'lit/directives/ref.js';
+import { sessionKinds, turnStates } from '../../model/types.ts';
+import { type BranchInfo, firstScope, type Meta, type Request, type Row, type Scope, timelineVersion, type ToView, type turnActions } from '../protocol.ts';
+import type { ComposerElement, ComposerTarget } from './composer.ts';
+import { keepState, onMessage, readState, request, send } from './connection.ts';
+import { type ConversationElement, permissionButtons } from './conversation.ts';
+import { visible } from './markdown.ts';
+import { icon, iconButton, rowIcon, statsOf, timeOf } from './parts.ts';
+import { duration } from '../../sessions/words.ts';
+
+interface Kept {
+  scope: Scope;
+  sessionId: string | undefined;
+  scroll: number;
+  filters: boolean;
+}
+
+const more = 200;
+const undoTime = 10_000;
+const clockTime = 30_000;
+const searchTime = 200;
+
+export class TimelineElement extends LitElement {
+  static override properties = {
+    rows: { state: true }, branches: { state: true }, meta: { state: true }, scope: { state: true }, sessionId: { state: true },
+    filters: { state: true }, editing: { state: true }, message: { state: true }, undo: { state: true }, announcement: { state: true },
+    newBelow: { state: true }, logs: { state: true }, now: { state: true },
+  };
+  declare rows: Row[];
+  declare branches: BranchInfo[];
+  declare meta: Meta | undefined;
+  declare scope: Scope;
+  /** The session whose conversation is open. */
+  declare sessionId: string | undefined;
+  declare filters: boolean;
+  declare editing: { turnId: string; text: string } | undefined;
+  declare message: string | undefined;
+  declare undo: { token: number; title: string } | undefined;
+  declare announcement: string;
+  declare newBelow: boolean;
+  /** Setup logs that are shown, by branch. */
+  declare logs: Record<string, string>;
+  declare now: number;
+  #number = 0;
+  #drafts: Record<string, string> = {};
+  #left = 0;
+  #opened: string | undefined;
+  #earlier = 0;
+  #scrollToRestore: number | undefined;
+  #undoTimer: number | undefined;
+  #searchTimer: number | undefined;
+  #dragged: string | undefined;
+  readonly #conversation: Ref<ConversationElement> = createRef();
+  readonly #composer: Ref<ComposerElement> = createRef();
+
+  constructor() {
+    super();
+    const kept = readState<Partial<Kept>>();
+    Object.assign(this, {
+      rows: [], branches: [], scope: { ...firstScope, ...kept?.scope }, sessionId: kept?.sessionId, filters: kept?.filters ?? false,
+      announcement: '', newBelow: false, logs: {}, now: Date.now(),
+    });
+    this.#scrollToRestore = kept?.scroll;
+    onMessage((message) => this.#receive(message));
+    this.addEventListener('tell', (event) => { this.message = (event as CustomEvent<string>).detail; });
+    this.addEventListener('accepted', (event) => this.#accepted((event as CustomEvent<{ turnId: string }>).detail));
+    setInterval(() => { this.now = Date.now(); }, clockTime);
+    send({ type: 'ready', version: timelineVersion, scope: this.scope });
+  }
+
+  protected override createRenderRoot(): this {
+    return this;
+  }
+
+  #keep(): void {
+    keepState({ scope: this.scope, sessionId: this.sessionId, scroll: this.querySelector('.list')?.scrollTop ?? 0, filters: this.filters } satisfies Kept);
+  }
+
+  #receive(message: Exclude<ToView, { type: 'result' }>): void {
+    switch (message.type) {
+      case 'snapshot':
+        this.#number = message.number;
+        this.#drafts = message.drafts;
+        this.#announceChanges(message.rows);
+        Object.assign(this, { rows: message.rows, branches: message.branches, meta: message.meta });
+        if (this.scope.branchId !== null && !message.branches.some(({ id }) => id === this.scope.branchId)) this.#setScope({ branchId: null });
+        this.#openConversation();
+        return;
+      case 'delta':
+        if (message.number !== this.#number + 1) send({ type: 'resync' });
+        else {
+          this.#number = message.number;
+          this.#apply(message);
+        }
+        return;
+      case 'conversation':
+        if (message.sessionId !== this.sessionId) return;
+        this.#left = message.left;
+        this.#conversation.value?.reset();
+        if (this.#conversation.value) this.#conversation.value.loading = false;
+        this.#conversation.value?.take(message.entries);
+        this.requestUpdate();
+        return;
+      case 'entries':
+        if (message.sessionId === this.sessionId) this.#conversation.value?.take(message.entries);
+        return;
+      case 'reveal':
+        this.#reveal(message.branchId, message.turnId, message.compose);
+    }
+  }
+
+  #apply(message: Extract<ToView, { type: 'delta' }>): void {
+    this.#announceChanges(message.rows);
+    const rows = new Map([...this.rows, ...message.rows].map((row) => [row.id, row]));
+    const branches = new Map([...this.branches, ...message.branches].map((branch) => [branch.id, branch]));
+    this.rows = message.order.flatMap((id) => rows.get(id) ?? []);
+    this.branches = message.branchOrder.flatMap((id) => branches.get(id) ?? []);
+    if (message.meta) this.meta = message.meta;
+    if (this.rows.length !== message.order.length || this.branches.length !== message.branchOrder.length) send({ type: 'resync' });
+  }
+
+  /** Screen readers are told what ends and what needs the user, not each step. */
+  #announceChanges(rows: readonly Row[]): void {
+    const before = new Map(this.rows.map((row) => [row.id, row]));
+    for (const row of rows) {
+      const old = before.get(row.id);
+      if (!old) continue;
+      if (row.permission && row.permission.id !== old.permission?.id) this.announcement = `${row.title} asks: ${row.permission.title}`;
+      else if (row.state !== old.state && ['completed', 'failed', 'interrupted'].includes(row.state)) this.announcement = `${row.title}: ${row.state}`;
+    }
+  }
+
+  #setScope(patch: Partial<Scope>): void {
+    this.scope = { ...this.scope, ...patch };
+    this.#keep();
+    send({ type: 'scope', scope: this.scope });
+  }
+
+  #reveal(branchId: string | null, turnId: string | null, compose: boolean): void {
+    if (branchId !== null && this.scope.branchId !== branchId) this.#setScope({ ...firstScope, branchId });
+    const row = turnId === null ? undefined : this.rows.find(({ id }) => id === turnId);
+    if (row) this.#show(row.sessionId);
+    else if (turnId === null) this.#show(undefined);
+    if (compose) void this.updateComplete.then(() => this.#composer.value?.focus());
+  }
+
+  #show(sessionId: string | undefined): void {
+    this.sessionId = sessionId;
+    this.newBelow = false;
+    this.#keep();
+    this.#openConversation();
+  }
+
+  #openConversation(): void {
+    if (this.#opened === this.sessionId && this.#conversation.value && !this.#conversation.value.loading) return;
+    this.#opened = this.sessionId;
+    this.#earlier = 0;
+    const { sessionId } = this;
+    if (!sessionId) {
+      send({ type: 'close' });
+      return;
+    }
+    void this.updateComplete.then(() => {
+      const conversation = this.#conversation.value;
+      if (!conversation) return;
+      conversation.reset();
+      conversation.onGap = () => send({ type: 'open', sessionId, earlier: this.#earlier });
+      conversation.onEarlier = () => {
+        this.#earlier += 1_000;
+        send({ type: 'open', sessionId, earlier: this.#earlier });
+      };
+      conversation.onAtEnd = (atEnd) => {
+        const row = this.rows.find((one) => one.sessionId === sessionId && (one.state === 'running' || one.state === 'starting'));
+        this.newBelow = !atEnd && row !== undefined;
+      };
+      send({ type: 'open', sessionId, earlier: 0 });
+      send({ type: 'seen', sessionId });
+    });
+  }
+
+  #accepted({ turnId }: { turnId: string }): void {
+    this.announcement = 'Queued';
+    void this.updateComplete.then(() => this.querySelector(`[data-turn="${CSS.escape(turnId)}"]`)?.scrollIntoView({ block: 'nearest' }));
+  }
+
+  #ask(message: Request): void {
+    void request(message).catch((error: Error) => { this.message = error.message; });
+  }
+
+  #turn(action: (typeof turnActions)[number], row: Row): void {
+    if (action === 'remove') {
+      void this.#remove(row);
+      return;
+    }
+    this.#ask({ type: 'turn', action, turnId: row.id });
+    if (action === 'moveUp' || action === 'moveDown') this.announcement = `${row.title} moved ${action === 'moveUp' ? 'up' : 'down'}`;
+  }
+
+  async #remove(row: Row): Promise<void> {
+    const at = this.rows.findIndex(({ id }) => id === row.id);
+    const next = this.rows[at + 1] ?? this.rows[at - 1];
+    try {
+      const { token } = await request<{ token: number }>({ type: 'turn', action: 'remove', turnId: row.id });
+      this.undo = { token, title: row.title };
+      clearTimeout(this.#undoTimer);
+      this.#undoTimer = window.setTimeout(() => { this.undo = undefined; }, undoTime);
+      if (next) this.#focusRow(next.id);
+    } catch (error) {
+      this.message = (error as Error).message;
+    }
+  }
+
+  #focusRow(turnId: string): void {
+    this.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turnId)}"] .row-title`)?.focus();
+  }
+
+  async #edit(row: Row): Promise<void> {
+    const text = await request<string>({ type: 'fullPrompt', turnId: row.id }).catch(() => row.prompt);
+    this.editing = { turnId: row.id, text };
+    await this.updateComplete;
+    this.querySelector<HTMLElement>('.edit textarea')?.focus();
+  }
+
+  async #saveEdit(): Promise<void> {
+    const { editing } = this;
+    if (!editing) return;
+    try {
+      await request({ type: 'edit', turnId: editing.turnId, prompt: editing.text });
+      this.editing = undefined;
+      await this.updateComplete;
+      this.#focusRow(editing.turnId);
+    } catch (error) {
+      this.message = (error as Error).message;
+    }
+  }
+
+  readonly #rowKey = (event: KeyboardEvent, row: Row): void => {
+    if (this.editing) return;
+    const at = this.rows.findIndex(({ id }) => id === row.id);
+    const target = event.key === 'ArrowDown' ? this.rows[at + 1] : event.key === 'ArrowUp' ? this.rows[at - 1] : event.key === 'Home' ? this.rows[0] : event.key === 'End' ? this.rows.at(-1) : undefined;
+    const does = event.altKey && event.key === 'ArrowUp' && row.up ? () => this.#turn('moveUp', row)
+      : event.altKey && event.key === 'ArrowDown' && row.down ? () => this.#turn('moveDown', row)
+        : !event.altKey && target ? () => this.#focusRow(target.id)
+          : event.key === 'Delete' && row.state === 'queued' ? () => this.#turn('remove', row)
+            : event.key === 'F2' && row.state === 'queued' ? () => void this.#edit(row) : undefined;
+    if (!does) return;
+    event.preventDefault();
+    does();
+  };
+
+  protected override updated(): void {
+    const list = this.querySelector('.list');
+    if (list && this.#scrollToRestore !== undefined && this.rows.length > 0) {
+      list.scrollTop = this.#scrollToRestore;
+      this.#scrollToRestore = undefined;
+    }
+  }
+
+  protected override render(): TemplateResult {
+    const { meta } = this;
+    const open = this.sessionId === undefined ? undefined : this.rows.findLast((row) => row.sessionId === this.sessionId);
+    const branch = this.branches.find(({ id }) => id === this.scope.branchId);
+    return html`
+      <div class="visually-hidden" role="status" aria-live="polite">${this.announcement}</div>
+      <main class="page ${open ? 'with-conversation' : ''}">
+        <section class="overview" aria-label="Timeline">
+          ${this.#toolbar(branch)}
+          ${this.#banners(branch)}
+          <div class="list" tabindex="-1" @scroll=${() => this.#keep()}>
+            ${meta === undefined ? html`<p class="hint">${icon('loading', 'codicon-modifier-spin')} Opening the queue…</p>` : this.#list(branch)}
+          </div>
+          ${meta && !open ? this.#composerFor({ type: 'branch', branch }) : nothing}
+        </section>
+        ${open ? this.#detail(open) : nothing}
+      </main>
+      ${this.message ? html`<div class="bar" role="alert">${icon('error')} <span>${this.message}</span> ${iconButton('close', 'Dismiss', () => { this.message = undefined; })}</div>` : nothing}
+      ${this.undo ? html`<div class="bar" role="status"><span>Removed “${this.undo.title}”.</span> <button type="button" class="link-button" @click=${() => this.#undoNow()}>Undo</button></div>` : nothing}`;
+  }
+
+  #undoNow(): void {
+    if (this.undo) this.#ask({ type: 'undo', token: this.undo.token });
+    this.undo = undefined;
+  }
+
+  #composerFor(target: ComposerTarget): TemplateResult {
+    return html`<branchline-composer ${ref(this.#composer)} .target=${target} .branches=${this.branches} .meta=${this.meta} .drafts=${this.#drafts}></branchline-composer>`;
+  }
+
+  #toolbar(branch: BranchInfo | undefined): TemplateResult {
+    const filtered = this.scope.states.length + this.scope.agents.length + this.scope.kinds.length > 0 || this.scope.query !== '';
+    return html`<div class="toolbar" role="toolbar" aria-label="Timeline">
+      <select class="scope" aria-label="Branch shown" @change=${(event: Event) => this.#chooseScope((event.target as HTMLSelectElement).value)}>
+        <option value="" ?selected=${this.scope.branchId === null}>All branches</option>
+        ${this.branches.map((one) => html`<option value=${one.id} ?selected=${one.id === this.scope.branchId}>${one.unread ? '● ' : ''}${one.name}</option>`)}
+      </select>
+      ${branch ? html`
+        ${branch.paused === 'no' ? iconButton('debug-pause', 'Pause queue', () => this.#ask({ type: 'branch', action: 'pause', branchId: branch.id })) : iconButton('play', 'Resume queue', () => this.#ask({ type: 'branch', action: 'resume', branchId: branch.id }))}
+        ${iconButton('diff-multiple', 'Open changes of the branch', () => this.#ask({ type: 'branch', action: 'openChanges', branchId: branch.id }))}` : nothing}
+      ${iconButton('filter', 'Filter and search', () => { this.filters = !this.filters; this.#keep(); }, { pressed: this.filters || filtered })}
+      ${document.body.dataset.where === 'sidebar' ? iconButton('link-external', 'Open in an editor tab', () => this.#ask({ type: 'command', command: 'openInEditor' })) : nothing}
+    </div>
+    ${this.filters ? this.#filterBar() : nothing}`;
+  }
+
+  #chooseScope(value: string): void {
+    this.#show(undefined);
+    this.#setScope({ branchId: value === '' ? null : value, ended: firstScope.ended, queued: firstScope.queued });
+    if (value !== '') send({ type: 'seen', branchId: value });
+  }
+
+  #filterBar(): TemplateResult {
+    const one = (name: string, all: string, values: readonly string[], chosen: readonly string[], set: (value: string[]) => void) => html`
+      <select aria-label=${name} @change=${(event: Event) => set((event.target as HTMLSelectElement).value === '' ? [] : [(event.target as HTMLSelectElement).value])}>
+        <option value="" ?selected=${chosen.length === 0}>${all}</option>
+        ${values.map((value) => html`<option value=${value} ?selected=${chosen.includes(value)}>${value}</option>`)}
+      </select>`;
+    return html`<div class="filters" role="search" aria-label="Filter">
+      <input type="search" aria-label="Search titles, prompts and transcripts" placeholder="Search" .value=${this.scope.query} @input=${(event: Event) => {
+        const query = (event.target as HTMLInputElement).value.slice(0, 200);
+        clearTimeout(this.#searchTimer);
+        this.#searchTimer = window.setTimeout(() => this.#setScope({ query }), searchTime);
+      }}>
+      ${one('State', 'Any state', turnStates, this.scope.states, (states) => this.#setScope({ states: states as Scope['states'] }))}
+      ${one('Kind', 'Any kind', sessionKinds, this.scope.kinds, (kinds) => this.#setScope({ kinds: kinds as Scope['kinds'] }))}
+      ${one('Agent', 'Any agent', this.meta?.agents.map(({ id }) => id) ?? [], this.scope.agents, (agents) => this.#setScope({ agents }))}
+    </div>`;
+  }
+
+  #banners(branch: BranchInfo | undefined): TemplateResult | typeof nothing {
+    const { meta } = this;
+    if (!meta) return nothing;
+    if (meta.readOnly) return html`<p class="banner" role="note">${icon('lock')} <span>${meta.readOnly}</span></p>`;
+    if (!meta.trusted) {
+      return html`<div class="banner" role="note">${icon('workspace-untrusted')} <span>This workspace is not trusted. Work can be queued; nothing runs until you trust it.</span>
+        <button type="button" class="link-button" @click=${() => this.#ask({ type: 'command', command: 'manageTrust' })}>Manage trust</button></div>`;
+    }
+    if (branch && branch.paused !== 'no') {
+      return html`<div class="banner warning" role="note">${icon('debug-pause')} <span>${branch.paused === 'failure' ? 'The queue is paused: a turn failed. Retry it, or resume to skip it.' : 'The queue is paused.'}</span>
+        <button type="button" class="link-button" @click=${() => this.#ask({ type: 'branch', action: 'resume', branchId: branch.id })}>Resume</button></div>`;
+    }
+    return nothing;
+  }
+
+  #list(branch: BranchInfo | undefined): TemplateResult {
+    const meta = this.meta as Meta;
+    if (this.branches.length === 0) return this.#welcome(meta);
+    const shown = branch ? [branch] : this.branches;
+    const provisioning = shown.filter((one) => one.words !== null);
+    const filtered = this.scope.query !== '' || this.scope.states.length + this.scope.kinds.length + this.scope.agents.length > 0;
+    return html`
+      ${provisioning.map((one) => this.#provisioning(one))}
+      ${meta.moreEnded > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ ended: this.scope.ended + more })}>Show ${Math.min(more, meta.moreEnded)} earlier</button>` : nothing}
+      ${this.rows.length === 0 ? html`<p class="hint">${filtered ? 'Nothing fits the filter.' : branch && provisioning.length > 0 ? 'Write what should be done; it is queued until the worktree is ready.' : 'Nothing has been queued here yet. Write what should be done.'}</p>` : nothing}
+      ${branch ? this.#rowList(this.rows, branch.name) : this.branches.map((one) => {
+        const rows = this.rows.filter((row) => row.branchId === one.id);
+        return rows.length === 0 ? nothing : html`<h2 class="group"><button type="button" class="link-button" @click=${() => this.#chooseScope(one.id)}>${icon('git-branch')} ${one.name}</button>
+          <span class="dim">${[one.running > 0 ? `${one.running} running` : '', one.queued > 0 ? `${one.queued} queued` : '', one.paused === 'no' ? '' : 'paused'].filter(Boolean).join(' · ')}</span></h2>${this.#rowList(rows, one.name)}`;
+      })}
+      ${meta.moreQueued > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ queued: this.scope.queued + more })}>Show ${Math.min(more, meta.moreQueued)} more that are queued</button>` : nothing}`;
+  }
+
+  #welcome(meta: Meta): TemplateResult {
+    if (!meta.hasRepository) {
+      return html`<div class="welcome"><p>Branchline keeps a queue of agent work for each git branch. Open a folder that is a git repository to begin.</p>
+        <vscode-button @click=${() => this.#ask({ type: 'command', command: 'openFolder' })}>Open Folder</vscode-button></div>`;
+    }
+    return html`<div class="welcome">${icon('list-flat', 'big')}<p>Write down work for coding agents. Each piece is queued at once and runs in order, in a worktree of its own branch.</p>
+      <p class="dim">Write below. Enter queues it, Shift+Enter begins a new line.</p></div>`;
+  }
+
+  #rowList(rows: readonly Row[], branch: string): TemplateResult {
+    return html`<ul class="rows" aria-label="Turns on ${branch}">${repeat(rows, (row) => row.id, (row) => this.#row(row))}</ul>`;
+  }
+
+  #provisioning(branch: BranchInfo): TemplateResult {
+    const failed = branch.error !== null && branch.canRetry;
+    const log = this.logs[branch.id];
+    return html`<div class="provisioning ${failed ? 'failed' : ''}" role="group" aria-label="Worktree of ${branch.name}">
+      <div class="provisioning-head">${failed ? icon('error', 'state-failed') : icon('loading', 'codicon-modifier-spin')}
+        <span class="provisioning-title">${failed ? `Preparing ${branch.name} failed` : branch.state === 'removing' ? `Removing ${branch.name}` : `Preparing environment for ${branch.name}`}</span>
+        <span class="dim">${failed ? '' : duration(this.now - branch.since)}</span>
+        ${branch.canRetry ? iconButton('refresh', 'Retry', () => this.#ask({ type: 'branch', action: 'retryProvisioning', branchId: branch.id })) : nothing}
+        ${branch.state === 'provisioning' ? iconButton('debug-stop', 'Stop', () => this.#ask({ type: 'branch', action: 'stopProvisioning', branchId: branch.id })) : nothing}
+        ${iconButton('output', log === undefined ? 'Show the setup log' : 'Hide the setup log', () => void this.#toggleLog(branch.id), { pressed: log !== undefined })}</div>
+      ${branch.steps.length > 0 ? html`<ol class="steps">${branch.steps.map((step) => html`<li class=${step.at}>${icon(step.at === 'done' ? 'check' : step.at === 'now' ? 'loading' : step.at === 'failed' ? 'error' : 'circle-large', step.at === 'now' ? 'codicon-modifier-spin' : '')} ${step.name}<span class="visually-hidden">, ${step.at}</span></li>`)}</ol>` : branch.words ? html`<p class="dim">${branch.words}</p>` : nothing}
+      ${failed ? html`<p class="problem">${branch.error}</p>` : nothing}
+      ${log === undefined ? nothing : html`<pre class="output" tabindex="0" aria-label="Setup log">${visible(log)}</pre>`}
+    </div>`;
+  }
+
+  async #toggleLog(branchId: string): Promise<void> {
+    const { [branchId]: shown, ...others } = this.logs;
+    if (shown !== undefined) {
+      this.logs = others;
+      return;
+    }
+    try {
+      this.logs = { ...others, [branchId]: await request<string>({ type: 'log', branchId }) };
+    } catch (error) {
+      this.message = (error as Error).message;
+    }
+  }
+
+  #row(row: Row): TemplateResult {
+    if (this.editing?.turnId === row.id) return this.#editor(row);
+    const time = timeOf(row, this.now);
+    const queued = row.state === 'queued';
+    const words = row.state === 'completed' ? '' : row.words;
+    return html`<li class="row ${row.state} ${row.sessionId === this.sessionId ? 'selected' : ''}" data-turn=${row.id} draggable=${queued ? 'true' : 'false'} @keydown=${(event: KeyboardEvent) => this.#rowKey(event, row)}
+      @dragstart=${(event: DragEvent) => { this.#dragged = row.id; event.dataTransfer?.setData('text/plain', row.title); }}
+      @dragover=${(event: DragEvent) => { if (this.#dragged && this.#dragged !== row.id && row.branchId === this.rows.find(({ id }) => id === this.#dragged)?.branchId) event.preventDefault(); }}
+      @drop=${(event: DragEvent) => this.#drop(event, row)}>
+      <div class="row-head">
+        ${rowIcon(row)}
+        <button type="button" class="row-title" @click=${() => this.#show(row.sessionId)} aria-label="${row.kind} ${row.title}, ${row.words}${row.unread ? ', unread' : ''}" title=${row.title}>
+          ${row.unread ? html`<span class="unread" aria-hidden="true"></span>` : nothing}${visible(row.title)}</button>
+        <span class="row-actions">${this.#actions(row)}</span>
+      </div>
+      <div class="row-about">
+        ${row.kind === 'commit' ? nothing : html`<span class="kind">${row.kind}</span>`}<span>${row.agent}</span>${words ? html`<span class="words">${words}</span>` : nothing}${time ? html`<span>${time}</span>` : nothing}${statsOf(row)}
+        ${row.attachments.length > 0 ? html`<span>${icon('attach')} ${row.attachments.length}<span class="visually-hidden"> attachments</span></span>` : nothing}
+      </div>
+      ${row.error ? html`<p class="problem">${visible(row.error)}</p>` : nothing}
+      ${row.permission ? html`<div class="permission open" role="group" aria-label="The agent asks: ${row.permission.title}"><p>${visible(row.permission.title)}</p>${permissionButtons(row.permission)}</div>` : nothing}
+    </li>`;
+  }
+
+  #drop(event: DragEvent, row: Row): void {
+    event.preventDefault();
+    const turnId = this.#dragged;
+    this.#dragged = undefined;
+    if (turnId && turnId !== row.id) this.#ask({ type: 'move', turnId, before: row.id });
+  }
+
+  #actions(row: Row): TemplateResult | typeof nothing {
+    if (this.meta?.readOnly) return nothing;
+    switch (row.state) {
+      case 'queued':
+        return html`${iconButton('edit', 'Edit (F2)', () => void this.#edit(row))}
+          ${iconButton('arrow-up', 'Move up (Alt+Up)', () => this.#turn('moveUp', row), { disabled: !row.up })}
+          ${iconButton('arrow-down', 'Move down (Alt+Down)', () => this.#turn('moveDown', row), { disabled: !row.down })}
+          ${iconButton('debug-continue', 'Send now: cancel what runs, run this', () => this.#turn('sendNow', row))}
+          ${iconButton('trash', 'Remove (Delete)', () => this.#turn('remove', row))}`;
+      case 'starting':
+      case 'running':
+        return html`${row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => this.#turn('openChanges', row)) : nothing}${iconButton('debug-stop', 'Cancel', () => this.#turn('cancel', row))}`;
+      case 'completed':
+        return row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => this.#turn('openChanges', row)) : nothing;
+      default:
+        return html`${iconButton('refresh', 'Retry', () => this.#turn('retry', row))}
+          ${row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => this.#turn('openChanges', row)) : nothing}${iconButton('trash', 'Remove', () => this.#turn('remove', row))}`;
+    }
+  }
+
+  #editor(row: Row): TemplateResult {
+    const key = (event: KeyboardEvent) => {
+      if (event.key === 'Escape') this.editing = undefined;
+      else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+        event.preventDefault();
+        void this.#saveEdit();
+      }
+    };
+    return html`<li class="row edit" data-turn=${row.id}><textarea aria-label="Edit ${row.title}" rows="4" .value=${this.editing?.text ?? ''} @keydown=${key}
+      @input=${(event: Event) => { if (this.editing) this.editing.text = (event.target as HTMLTextAreaElement).value; }}></textarea>
+      <div class="controls"><vscode-button secondary @click=${() => { this.editing = undefined; }}>Cancel</vscode-button><vscode-button @click=${() => void this.#saveEdit()}>Save</vscode-button></div></li>`;
+  }
+
+  #detail(row: Row): TemplateResult {
+    const branch = this.branches.find(({ id }) => id === row.branchId);
+    const first = this.rows.find((one) => one.sessionId === row.sessionId) ?? row;
+    const asking = this.rows.find((one) => one.sessionId === row.sessionId && one.permission)?.permission ?? null;
+    const active = this.rows.find((one) => one.sessionId === row.sessionId && (one.state === 'running' || one.state === 'starting'));
+    return html`<section class="detail" aria-label="Conversation: ${first.title}">
+      <div class="toolbar">
+        ${iconButton('arrow-left', 'Back to the timeline', () => { this.#show(undefined); void this.updateComplete.then(() => this.#focusRow(row.id)); })}
+        <h1 title=${first.title}>${visible(first.title)}</h1>
+        ${active && !this.meta?.readOnly ? iconButton('debug-stop', 'Cancel', () => this.#turn('cancel', active)) : nothing}
+        ${row.hasChanges ? iconButton('diff-multiple', 'Open changes of the session', () => this.#ask({ type: 'session', action: 'openChanges', sessionId: row.sessionId })) : nothing}
+        ${iconButton('copy', 'Copy as Markdown', () => { this.#ask({ type: 'session', action: 'copyMarkdown', sessionId: row.sessionId }); this.announcement = 'Copied'; })}
+        ${iconButton('go-to-file', 'Open transcript as a document', () => this.#ask({ type: 'session', action: 'openTranscript', sessionId: row.sessionId }))}
+      </div>
+      <p class="detail-about"><span>${row.branch}</span><span>${row.kind}</span><span>${row.agent}</span><span class="words">${row.words}</span>${statsOf(row)}</p>
+      <div class="conversation-scroller" tabindex="-1">
+        ${row.state === 'queued' && branch?.words ? this.#provisioning(branch) : nothing}
+        <branchline-conversation ${ref(this.#conversation)} .sessionId=${row.sessionId} .branchId=${row.branchId} .permission=${asking} .left=${this.#left}></branchline-conversation>
+      </div>
+      ${this.newBelow ? html`<button type="button" class="new-below" @click=${() => this.#conversation.value?.toEnd()}>${icon('arrow-down')} New below</button>` : nothing}
+      ${row.canFollowUp ? this.#composerFor({ type: 'session', sessionId: row.sessionId, title: first.title, branch }) : html`<p class="hint">This conversation is over. Queue a new session to go on; the transcript is kept.</p>`}
+    </section>`;
+  }
+}
+customElements.define('branchline-timeline', TimelineElement);

@@ -1,0 +1,5 @@
+/** Entry of the timeline's page. */
+import '@vscode-elements/elements/dist/vscode-button/index.js';
+import './composer.ts';
+import './conversation.ts';
+import './app.ts';

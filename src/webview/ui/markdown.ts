@@ -1,0 +1,52 @@
+/** An agent's Markdown as safe HTML: no HTML of its own, known schemes only, and sanitised again after it was made. */
+import DOMPurify from 'dompurify';
+import hljs from 'highlight.js/lib/core';
+import bash from 'highlight.js/lib/languages/bash';
+import css from 'highlight.js/lib/languages/css';
+import diff from 'highlight.js/lib/languages/diff';
+import go from 'highlight.js/lib/languages/go';
+import javascript from 'highlight.js/lib/languages/javascript';
+import json from 'highlight.js/lib/languages/json';
+import python from 'highlight.js/lib/languages/python';
+import rust from 'highlight.js/lib/languages/rust';
+import typescript from 'highlight.js/lib/languages/typescript';
+import xml from 'highlight.js/lib/languages/xml';
+import yaml from 'highlight.js/lib/languages/yaml';
+import MarkdownIt from 'markdown-it';
+
+for (const [name, language] of Object.entries({ bash, css, diff, go, javascript, json, python, rust, typescript, xml, yaml })) hljs.registerLanguage(name, language);
+hljs.registerAliases(['sh', 'shell', 'console', 'zsh'], { languageName: 'bash' });
+
+const longestHighlighted = 20_000;
+/** Longer text is shown as it is: nobody reads it, and making it pretty would hold up the page. */
+const longestMarkdown = 60_000;
+
+const parser = new MarkdownIt({
+  html: false, linkify: false, breaks: false, maxNesting: 30,
+  highlight: (code, language) => (hljs.getLanguage(language) && code.length < longestHighlighted ? hljs.highlight(code, { language, ignoreIllegals: true }).value : ''),
+});
+parser.validateLink = (href) => /^(https?:|mailto:|[^:]*$)/i.test(href.trim());
+parser.disable('image');
+
+const allowedTags = ['p', 'br', 'hr', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'strong', 'em', 's', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'span'];
+
+/** Characters that change the direction of text or hide in it are made visible: they make code look like other code. */
+const tricks = /[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060\ufeff]/g;
+export const visible = (text: string): string => text.replace(tricks, (one) => `\u27e8U+${one.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}\u27e9`);
+
+/** Undefined when the text is to be shown as it is. */
+export function htmlOf(text: string): string | undefined {
+  if (text.length > longestMarkdown) return undefined;
+  return DOMPurify.sanitize(parser.render(visible(text)), {
+    ALLOWED_TAGS: allowedTags, ALLOWED_ATTR: ['href', 'class'], ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false,
+    ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|[^:]*$)/i,
+  });
+}
+
+/** Text of a terminal without its control sequences. */
+export function plainOf(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  return visible(text.replace(sequences, '').replace(/\r\n/g, '\n').replace(/[^\n]*\r(?!\n)/g, '').replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, ''));
+}
