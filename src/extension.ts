@@ -19,6 +19,7 @@ import { Projection } from './store/projection.ts';
 import { loadSql } from './store/sql.ts';
 import { TranscriptDocuments } from './transcriptDocuments.ts';
 import { BranchesView } from './tree/branchesView.ts';
+import { Drafts } from './webview/drafts.ts';
 import { TimelineView } from './webview/timelineView.ts';
 import { openFolders, ownCheckouts, storageFolder } from './workspace.ts';
 import { findRepository } from './worktrees/repositories.ts';
@@ -40,7 +41,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const changes = new Changes(() => engine?.state ?? new Projection());
   const transcripts = new TranscriptDocuments(engine);
   const timeline = new TimelineView(vscode.Uri.joinPath(context.extensionUri, 'dist'), {
-    engine, defaultAgent: config.engine.defaultAgent, memento: context.workspaceState, log: (message) => log.warn(message), requests: { changes, transcripts },
+    engine, defaultAgent: config.engine.defaultAgent, drafts: engine && new Drafts(engine.folder, (message) => log.warn(message)), log: (message) => log.warn(message), requests: { changes, transcripts },
   });
   const shared: CommandContext = { engine, tree, status, changes, transcripts, timeline, log };
   context.subscriptions.push(

@@ -6,6 +6,7 @@ import type { Change } from '../store/projection.ts';
 import { openFolders } from '../workspace.ts';
 import { findRepository } from '../worktrees/repositories.ts';
 import { ConversationFeed } from './conversationFeed.ts';
+import type { Drafts } from './drafts.ts';
 import { type Model, modelOf } from './model.ts';
 import { firstScope, type Row, type Scope, timelineVersion, type ToHost, toHostSchema, type ToView } from './protocol.ts';
 import { answer, type RequestContext } from './requests.ts';
@@ -13,12 +14,11 @@ import { RowStatsCache } from './rowStats.ts';
 import { searchTranscripts } from './search.ts';
 
 const batchTime = 50;
-const draftsKey = 'branchline.drafts';
 
 export interface TimelineHostOptions {
   engine: Engine | undefined;
   defaultAgent: () => string;
-  memento: vscode.Memento;
+  drafts: Drafts | undefined;
   log: (message: string) => void;
   requests: Pick<RequestContext, 'changes' | 'transcripts' | 'openInEditor'>;
 }
@@ -98,7 +98,7 @@ export class TimelineHost implements vscode.Disposable {
         this.#feed?.close();
         return;
       case 'draft':
-        void this.#keepDraft(message.key, message.text);
+        this.#options.drafts?.set(message.key, message.text);
         return;
       case 'seen':
         void this.#options.engine?.ownerNow?.queue.markSeen(message).catch(() => undefined); // The mark stays; nothing is lost.
@@ -114,7 +114,7 @@ export class TimelineHost implements vscode.Disposable {
     try {
       if (message.type !== 'command' && !engine) throw new RefusedError('Open a folder that is a git repository first.');
       const value = await answer(message, { ...requests, engine: engine as Engine, undo: this.#undo });
-      this.#send({ ...result, error: null, value });
+      this.#send({ ...result, error: null, value: value ?? null });
     } catch (error) {
       this.#send({ ...result, error: messageOf(error), value: null });
     }
@@ -173,7 +173,7 @@ export class TimelineHost implements vscode.Disposable {
     this.#sent = now;
     if (!before) {
       this.#number += 1;
-      const drafts = this.#options.memento.get<Record<string, string>>(draftsKey, {});
+      const drafts = { ...this.#options.drafts?.all };
       this.#send({ type: 'snapshot', version: timelineVersion, number: this.#number, scope: this.#scope, ...model, drafts });
       return;
     }
@@ -186,13 +186,6 @@ export class TimelineHost implements vscode.Disposable {
       type: 'delta', number: this.#number, rows, branches, order: model.rows.map((row) => row.id), branchOrder: model.branches.map((branch) => branch.id),
       ...(metaChanged ? { meta: model.meta } : {}),
     });
-  }
-
-  async #keepDraft(key: string, text: string): Promise<void> {
-    const drafts = { ...this.#options.memento.get<Record<string, string>>(draftsKey, {}) };
-    if (text === '') delete drafts[key];
-    else drafts[key] = text;
-    await this.#options.memento.update(draftsKey, drafts);
   }
 
   dispose(): void {

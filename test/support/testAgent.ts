@@ -1,7 +1,7 @@
 /**
  * An agent for tests. Each line of a prompt is an order:
  *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | wait FILE | images | plan | usage | burst N |
- *   raw JSON (an update) | spawn FILE (a child that lives on; its pid is written) | stop REASON | fail TEXT | exit CODE | hang | deaf | garbage
+ *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) | stop REASON | fail TEXT | exit CODE | hang | deaf | garbage
  * What it can do is set by `TEST_AGENT`: words among `noresume`, `noload`, `noimage`, `lost` (it forgets conversations).
  */
 import { spawn } from 'node:child_process';
@@ -111,6 +111,9 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
         break;
       case 'raw':
         await update(JSON.parse(rest) as SessionUpdate);
+        break;
+      case 'play': // Orders from a file.
+        for (const one of readFileSync(rest, 'utf8').split('\n')) await update(JSON.parse(one.slice('raw '.length)) as SessionUpdate);
         break;
       case 'spawn': {
         const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' });

@@ -1,8 +1,8 @@
 /** A person at VS Code: the real workbench in a browser, with the packaged extension installed. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Frame, Locator, Page } from 'playwright-core';
 import { vsix } from '../../scripts/package.ts';
 import { ensureHost, root } from '../../scripts/vscodeHost.ts';
 import { installExtension, type Server, type ServerOptions, startServer } from '../../scripts/vscodeServer.ts';
@@ -57,6 +57,38 @@ export class Workbench {
     return window;
   }
 
+  /** Resolves when a file of Branchline's storage holds the text. */
+  async waitForFile(name: string, text: RegExp): Promise<void> {
+    const storage = join(this.folder, 'data', 'data', 'User', 'workspaceStorage');
+    await poll(() => readdirSync(storage).some((hash) => {
+      const path = join(storage, hash, 'branchline.branchline', name);
+      return existsSync(path) && text.test(readFileSync(path, 'utf8'));
+    }), `${name} holds ${text}`);
+  }
+
+  async untilNewHost(before: number | undefined): Promise<void> {
+    await poll(() => this.extensionHost !== before, 'another extension host runs');
+  }
+
+  /** The page of the timeline that is in the sidebar, or in an editor. */
+  async frameOf(window: Window, where: 'sidebar' | 'editor'): Promise<Frame> {
+    for (;;) {
+      for (const frame of window.page.frames()) {
+        const found = await frame.locator(`body[data-where="${where}"] branchline-timeline`).count().catch(() => 0);
+        if (found > 0) return frame;
+      }
+      await window.page.locator('iframe.webview').first().waitFor();
+    }
+  }
+
+  async setTheme(window: Window, theme: string): Promise<void> {
+    const path = join(this.folder, 'data', 'data', 'Machine', 'settings.json');
+    const settings = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...settings, 'workbench.colorTheme': theme }));
+    const kind = theme.includes('Contrast') ? 'hc-black' : theme.includes('Dark') ? 'vs-dark' : 'vs';
+    await window.page.locator(`.monaco-workbench.${kind}`).waitFor();
+  }
+
   /** Pictures of all windows, for a test that failed. */
   async picture(name: string): Promise<void> {
     for (const [index, page] of this.#context.pages().entries()) {
@@ -79,9 +111,8 @@ export class Window {
   }
 
   async showBranchline(): Promise<void> {
-    const item = this.page.locator('.activitybar .action-item', { has: this.page.locator('a[aria-label^="Branchline"]') });
-    await item.waitFor();
-    if (!(await item.getAttribute('class'))?.includes('checked')) await item.click();
+    await this.page.locator('.activitybar a[aria-label^="Branchline"]').waitFor();
+    await this.command('Focus on Branches View'); // The icon would hide a container that is just being restored.
     await this.page.locator('.composite.title', { hasText: 'Branchline' }).waitFor();
   }
 
@@ -119,5 +150,12 @@ export class Window {
     await this.quickInput.locator('input').first().fill(text);
     await this.page.keyboard.press('Enter');
     await this.quickInput.locator('.quick-input-title', { hasText: title }).waitFor({ state: 'hidden' });
+  }
+}
+
+/** Looks again and again until it holds; the limit is the test's own. */
+async function poll(condition: () => boolean, what: string): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !condition(); await new Promise((resolve) => setImmediate(resolve))) {
+    if (Date.now() > deadline) throw new Error(`Waited in vain until ${what}.`);
   }
 }

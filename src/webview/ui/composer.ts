@@ -259,8 +259,8 @@ export class ComposerElement extends LitElement {
       <div class="controls">
         ${target.type === 'branch' ? this.#pickers() : nothing}
         ${iconButton('attach', 'Attach files', () => void this.#pick(), { disabled: readOnly })}
-        <vscode-button class="submit" ?disabled=${readOnly || this.busy || (this.text.trim() === '' && this.files.length === 0)} @click=${() => void this.#submit()} title=${waiting ? `Queue (${waiting})` : 'Start'}>
-          ${waiting ? html`Queue<span class="wide-only">&nbsp;(${waiting})</span>` : 'Start'}</vscode-button>
+        <vscode-button class="submit" ?disabled=${readOnly || this.busy || (this.text.trim() === '' && this.files.length === 0)} @click=${() => void this.#submit()}>
+          ${waiting ? `Queue (${waiting})` : 'Start'}</vscode-button>
       </div>
     </form>`;
   }

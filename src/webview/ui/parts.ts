@@ -36,7 +36,7 @@ export function statsOf(row: Row): TemplateResult | typeof nothing {
   if (!stats || (stats.files === 0 && stats.commits === 0 && stats.tokens === undefined)) return nothing;
   return html`<span class="stats">
     ${stats.commits > 0 ? html`<span>${stats.commits === 1 ? '1 commit' : `${stats.commits} commits`}</span>` : nothing}
-    ${stats.files > 0 ? html`<span>${stats.files === 1 ? '1 file' : `${stats.files} files`} <span class="plus">+${stats.insertions}</span> <span class="minus">−${stats.deletions}</span></span>` : nothing}
+    ${stats.files > 0 ? html`<span>${stats.files === 1 ? '1 file' : `${stats.files} files`} +${stats.insertions} −${stats.deletions}</span>` : nothing}
     ${stats.tokens === undefined ? nothing : html`<span>${stats.tokens.toLocaleString('en')} tokens</span>`}
     ${stats.cost === undefined ? nothing : html`<span>${stats.cost}</span>`}
   </span>`;

@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { FrameLocator, Locator } from 'playwright-core';
+import { hostileOutputs } from '../support/hostileOutputs.ts';
+import { git } from '../support/repositories.ts';
+import { type Window, Workbench } from '../support/workbench.ts';
+
+const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8DAwMDAxMDAwMDAAAANHQEDasKb6QAAAABJRU5ErkJggg==';
+
+describe('The timeline', function () {
+  this.timeout(120_000);
+  let workbench: Workbench;
+  let window: Window;
+  let timeline: FrameLocator;
+  let composer: Locator;
+  before(async () => {
+    workbench = await Workbench.start({
+      'branchline.worktrees.setup': ['echo preparing; while ! test -e ../../../setup; do sleep 0.05; done'], 'branchline.notifications': 'none', 'branchline.defaultAgent': 'test',
+    });
+    window = await workbench.open();
+    await window.page.setViewportSize({ width: 1_280, height: 1_000 });
+    await toTimeline();
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await workbench.picture(this.currentTest.title);
+  });
+  after(async () => {
+    await workbench?.stop();
+  });
+
+  const toTimeline = async () => {
+    timeline = window.page.frameLocator('.pane-body iframe.webview, .webview-container iframe.webview, iframe.webview').first().frameLocator('#active-frame');
+    composer = timeline.locator('branchline-composer textarea');
+    await composer.waitFor();
+  };
+  const row = (title: string | RegExp) => timeline.locator('.row', { hasText: title });
+  const write = async (text: string, shown = text.split('\n')[0] as string) => {
+    await composer.fill(text);
+    await composer.press('Enter');
+    await row(shown).first().waitFor();
+  };
+  const inWorktree = (path: string) => join(workbench.folder, 'sample.worktrees', 'ui', 'one', path);
+
+  it('queues while the worktree is prepared, and shows each step (requirements 1, 2, 13, 25)', async () => {
+    await timeline.getByLabel('Branch', { exact: true }).selectOption('?');
+    await timeline.getByLabel('Name of the new branch').fill('ui/one');
+    await timeline.getByRole('button', { name: /Queue.*waits for the worktree/ }).waitFor();
+    await write('write a.txt one');
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+    await timeline.locator('.steps .now', { hasText: 'Running setup' }).waitFor();
+    assert.equal(await timeline.locator('.steps .done').count(), 3);
+    await row('write a.txt one').locator('.codicon-clock').waitFor();
+    await row('write a.txt one').filter({ hasText: 'waits for the worktree' }).waitFor();
+    await timeline.getByRole('button', { name: 'Show the setup log' }).click();
+    await timeline.locator('.provisioning pre', { hasText: 'preparing' }).waitFor();
+    await write('say second');
+  });
+
+  it('follows the row through its states, and what it did, in its place (requirements 3, 12, 49)', async () => {
+    writeFileSync(join(workbench.folder, 'setup'), '');
+    await row('write a.txt one').filter({ hasText: '1 commit' }).filter({ hasText: '+1' }).waitFor();
+    await row('say second').locator('.state-completed').waitFor();
+    assert.match((await timeline.locator('.row-title').first().textContent()) ?? '', /write a.txt one/);
+    assert.equal(await timeline.locator('.provisioning').count(), 0);
+    await timeline.getByRole('button', { name: 'Start', exact: true }).waitFor();
+  });
+
+  it('reorders by keyboard, and runs in that order (invariant 7)', async () => {
+    await write('wait ../hold');
+    await row('wait ../hold').locator('.state-running').waitFor();
+    await write('append ../order first');
+    await write('append ../order second');
+    await timeline.getByRole('button', { name: /Queue.*turns ahead/ }).waitFor();
+    await row('append ../order second').locator('.row-title').focus();
+    await window.page.keyboard.press('Alt+ArrowUp');
+    await timeline.locator('.row').nth(3).filter({ hasText: 'second' }).waitFor();
+    assert.equal(await timeline.locator('.row-title:focus').textContent().then((text) => text?.includes('second')), true, 'the focus stays on the row');
+  });
+
+  it('edits in place, and removes with an undo', async () => {
+    await row('append ../order first').locator('.row-title').focus();
+    await window.page.keyboard.press('F2');
+    await timeline.getByRole('textbox', { name: /^Edit/ }).fill('append ../order edited');
+    await window.page.keyboard.press('Enter');
+    await row('append ../order edited').locator('.row-title').focus();
+    await window.page.keyboard.press('Delete');
+    await row('append ../order edited').waitFor({ state: 'detached' });
+    await timeline.getByRole('button', { name: 'Undo' }).click();
+    await row('append ../order edited').waitFor();
+    writeFileSync(inWorktree('../hold'), '');
+    await row('append ../order edited').locator('.state-completed').waitFor();
+    assert.equal(readFileSync(inWorktree('../order'), 'utf8'), 'second\nedited\n');
+  });
+
+  it('keeps a draft for each branch, the open conversation and its place over a reload', async () => {
+    await write(`burst 400`);
+    await row('burst 400').locator('.state-completed').waitFor();
+    await composer.fill('a draft that is not sent');
+    await row('burst 400').locator('.row-title').click();
+    await timeline.locator('.block-text', { hasText: 'line 399' }).waitFor();
+    await composer.fill('a follow-up draft');
+    await workbench.waitForFile('drafts.json', /a follow-up draft/);
+    const before = workbench.extensionHost;
+    await window.command('Developer: Reload Window');
+    await workbench.untilNewHost(before);
+    await window.showBranchline();
+    await toTimeline();
+    await timeline.locator('.block-text', { hasText: 'line 399' }).waitFor();
+    assert.equal(await composer.inputValue(), 'a follow-up draft');
+    await composer.fill('');
+    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await row('burst 400').waitFor();
+    assert.equal(await composer.inputValue(), 'a draft that is not sent');
+    await composer.fill('');
+  });
+
+  it('takes a pasted image to the agent, byte for byte (requirement 8)', async () => {
+    await composer.focus();
+    await composer.evaluate((area, base64) => {
+      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], 'shot.png', { type: 'image/png' }));
+      area.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+    }, pixel);
+    await timeline.locator('.composer .thumbnails img').waitFor();
+    await write('images');
+    await row('images').locator('.state-completed').waitFor();
+    await row('images').locator('.row-title').click();
+    await timeline.locator('.block-text', { hasText: createHash('sha256').update(Buffer.from(pixel, 'base64')).digest('hex') }).waitFor();
+    await timeline.locator('.block-prompt img').waitFor();
+  });
+
+  it('follows up in the open session (requirement 14, 18)', async () => {
+    await composer.fill('say followed up');
+    await composer.press('Enter');
+    await timeline.locator('.block-text', { hasText: 'followed up' }).waitFor();
+    assert.equal(await timeline.locator('.block-prompt').count(), 2);
+    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+  });
+
+  it('shows thoughts, plans, tools with their changes, usage and code', async () => {
+    await write(['say Work', 'think Hmm', 'plan', 'edit b.txt new text', 'usage', 'say ```ts', 'say const a = "x";', 'say ```', 'ask Run it'].join('\n'), 'say Work');
+    await row('say Work').locator('.row-title').click();
+    await timeline.locator('.thought summary').click();
+    await timeline.locator('.thought', { hasText: 'Hmm' }).waitFor();
+    await timeline.locator('.plan .in_progress', { hasText: 'Change it' }).waitFor();
+    await timeline.locator('.tool', { hasText: 'Edit b.txt' }).locator('summary').click();
+    await timeline.locator('.diff .added', { hasText: 'new text' }).waitFor();
+    await timeline.locator('.hljs-keyword', { hasText: 'const' }).waitFor();
+    await timeline.locator('.block-usage', { hasText: '12,345' }).waitFor();
+    await timeline.getByRole('button', { name: 'one/b.txt' }).click();
+    await window.page.locator('.tab', { hasText: 'b.txt' }).waitFor();
+  });
+
+  it('answers a permission request by keyboard, and all places follow', async () => {
+    const allow = timeline.locator('.block-permission vscode-button', { hasText: 'Reject' });
+    await allow.focus();
+    await window.page.keyboard.press('Enter');
+    await timeline.locator('.block-permission', { hasText: 'Answered: Reject' }).waitFor();
+    await timeline.locator('.block-text', { hasText: 'answer: no' }).waitFor();
+    await window.row(/needs your approval/).waitFor({ state: 'detached' });
+    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+  });
+
+  it('keeps a refused text with the reason', async () => {
+    await timeline.getByLabel('Branch', { exact: true }).selectOption('?');
+    await timeline.getByLabel('Name of the new branch').fill('not..valid');
+    await composer.fill('say never');
+    await composer.press('Enter');
+    await timeline.locator('.composer .problem', { hasText: 'contains ".."' }).waitFor();
+    assert.equal(await composer.inputValue(), 'say never');
+    await composer.fill('');
+    await timeline.getByLabel('Branch', { exact: true }).selectOption('');
+  });
+
+  it('completes file names after @, and brings back what was written before', async () => {
+    await composer.pressSequentially('look at @READ');
+    await timeline.getByRole('option', { name: 'README.md' }).waitFor();
+    await composer.press('Enter');
+    assert.equal(await composer.inputValue(), 'look at @README.md ');
+    await composer.fill('');
+    await composer.press('ArrowUp');
+    assert.match(await composer.inputValue(), /^say Work\nthink Hmm/);
+    await composer.fill('');
+  });
+
+  it('filters, and searches titles, prompts and transcripts', async () => {
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'All branches' });
+    await timeline.getByRole('button', { name: 'Filter and search' }).click();
+    await timeline.getByRole('searchbox').fill('line 399');
+    await timeline.locator('.row').nth(1).waitFor({ state: 'detached' });
+    await row('burst 400').waitFor();
+    await timeline.getByRole('searchbox').fill('');
+    await timeline.getByLabel('State', { exact: true }).selectOption('failed');
+    await timeline.locator('.hint', { hasText: 'Nothing fits the filter' }).waitFor();
+    await timeline.getByLabel('State', { exact: true }).selectOption('');
+    await timeline.getByRole('button', { name: 'Filter and search' }).click();
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+  });
+
+  it('opens as an editor tab, wide, with list and conversation side by side', async () => {
+    await timeline.getByRole('button', { name: 'Open in an editor tab' }).click();
+    await window.page.locator('.tab', { hasText: 'Branchline Timeline' }).waitFor();
+    const editor = await workbench.frameOf(window, 'editor');
+    await editor.locator('.row-title', { hasText: 'say Work' }).click();
+    await editor.locator('.detail').waitFor();
+    assert.ok(await editor.locator('.overview').isVisible());
+    await violations(editor, 'wide');
+    await window.command('View: Close All Editors');
+  });
+
+  const violations = async (frame: Pick<FrameLocator, 'locator'>, where: string) => {
+    const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    const found = await frame.locator('body').evaluate(async (_, text) => {
+      const load = new Function(`${text}; return axe;`) as () => { run: (options: unknown) => Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }> };
+      const result = await load().run({ resultTypes: ['violations'] });
+      return result.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 120)} ${failureSummary.slice(0, 300)}`).join(' | ')}`);
+    }, source);
+    assert.deepEqual(found, [], where);
+  };
+
+  for (const theme of ['Default Light Modern', 'Default Dark Modern', 'Default High Contrast']) {
+    it(`has nothing serious for axe-core in ${theme}, at 250 px`, async () => {
+      await workbench.setTheme(window, theme);
+      await timeline.locator(`body.${theme.includes('Contrast') ? 'vscode-high-contrast' : theme.includes('Dark') ? 'vscode-dark' : 'vscode-light'}`).waitFor();
+      await timeline.locator('.row').first().waitFor();
+      await violations(timeline, `${theme}, list`);
+      await row('say Work').locator('.row-title').click();
+      await timeline.locator('.block-tool').first().waitFor();
+      await violations(timeline, `${theme}, conversation`);
+      await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    });
+  }
+
+  it(`lets nothing run, and stays alive, whatever an agent says: ${hostileOutputs.length} hostile outputs`, async function () {
+    this.timeout(180_000);
+    const orders = hostileOutputs.map((update) => `raw ${JSON.stringify(update)}`).join('\n');
+    const path = join(workbench.folder, 'hostile.txt');
+    writeFileSync(path, orders);
+    await write(`say Hostile\nplay ${path}\nsay the end is reached`, 'say Hostile');
+    await row('say Hostile').locator('.state-completed').waitFor({ timeout: 60_000 });
+    await row('say Hostile').locator('.row-title').click();
+    await timeline.locator('.block-text', { hasText: 'the end is reached' }).waitFor({ timeout: 60_000 });
+    const facts = await timeline.locator('body').evaluate((body) => ({
+      pwned: 'pwned' in globalThis, scripts: body.querySelectorAll('.conversation-scroller script, .conversation-scroller iframe, .conversation-scroller svg, .conversation-scroller object, .conversation-scroller style').length,
+      handlers: Array.from(body.querySelectorAll('.conversation-scroller *')).filter((one) => one.getAttributeNames().some((name) => /^on/.test(name) || name === 'style')).length,
+      links: Array.from(body.querySelectorAll('.conversation-scroller a'), (link) => link.getAttribute('href') ?? '').filter((href) => /^(javascript|command|data|vbscript|file|vscode):/i.test(href.trim())),
+      wide: (body.querySelector('.conversation-scroller')?.scrollWidth ?? 0) - (body.querySelector('.conversation-scroller')?.clientWidth ?? 0),
+    }));
+    assert.deepEqual(facts, { pwned: false, scripts: 0, handlers: 0, links: [], wide: 0 });
+    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await write('say still alive');
+    await row('say still alive').locator('.state-completed').waitFor();
+    assert.ok(!existsSync(inWorktree('pwned')));
+    assert.equal(git(workbench.repository, 'status', '--porcelain'), '');
+  });
+});
