@@ -5,12 +5,12 @@ import { type CommandContext, engineOf, register } from './context.ts';
 
 export function viewCommands(context: CommandContext): vscode.Disposable[] {
   return [
-    register(context, 'openTimeline', 'branchId', async ({ target }) => {
+    register(context, 'openTimeline', 'branchId', async ({ target, selected }) => {
       const turn = target.turnId ? engineOf(context).state.turn(target.turnId) : undefined;
       const session = target.sessionId ? engineOf(context).state.session(target.sessionId) : undefined;
       const branchId = target.branchId ?? turn?.branchId ?? session?.branchId;
       const turnId = turn?.id ?? (session && engineOf(context).state.turnsOf(session.id).at(-1)?.id);
-      await context.timeline.reveal({ branchId, turnId });
+      await context.timeline.reveal({ branchId, turnId }, { preserveFocus: selected.length > 0 }); // A click in the tree leaves the focus there.
       return branchId;
     }),
     register(context, 'openTimelineInEditor', 'branchId', () => context.timeline.openInEditor()),

@@ -26,11 +26,21 @@ export type Block = { key: string; seq: number } & (
   | { type: 'ended'; entry: Entry<'ended'> }
 );
 
-/** Longest text of one block: what comes after it begins another, so that no block grows for ever. */
-const longest = 100_000;
+/** A text that is longer than this goes on in another block at its next paragraph, so that no block grows for ever. */
+const longEnough = 8_000;
+/** Where no paragraph ends, a block is cut here. */
+const longest = 24_000;
+/** Blocks kept in the page; older ones are read again when they are asked for. */
+const kept = 1_200;
+const dropped = 400;
 
 export class Conversation {
   readonly blocks: Block[] = [];
+  /** Blocks that were dropped from the beginning. */
+  #gone = 0;
+  get gone(): number {
+    return this.#gone;
+  }
   readonly #tools = new Map<string, number>();
   readonly #permissions = new Map<string, number>();
   #plan: { turnId: string; index: number } | undefined;
@@ -43,6 +53,7 @@ export class Conversation {
     if (entry.seq <= this.seq) return false;
     if (this.seq > 0 && entry.seq > this.seq + 1) return true;
     this.seq = entry.seq;
+    if (this.blocks.length > kept) this.#gone += this.blocks.splice(0, dropped).length;
     const key = String(entry.seq);
     const base = { key, seq: entry.seq };
     switch (entry.type) {
@@ -60,18 +71,18 @@ export class Conversation {
         break;
       case 'plan':
         if (this.#plan?.turnId === entry.turnId) this.#put(this.#plan.index, { type: 'plan', entries: entry.entries });
-        else this.#plan = { turnId: entry.turnId, index: this.blocks.push({ ...base, type: 'plan', entries: entry.entries }) - 1 };
+        else this.#plan = { turnId: entry.turnId, index: this.#push({ ...base, type: 'plan', entries: entry.entries }) };
         break;
       case 'usage':
         if (this.#usage?.turnId === entry.turnId) this.#put(this.#usage.index, { type: 'usage', entry });
-        else this.#usage = { turnId: entry.turnId, index: this.blocks.push({ ...base, type: 'usage', entry }) - 1 };
+        else this.#usage = { turnId: entry.turnId, index: this.#push({ ...base, type: 'usage', entry }) };
         break;
       case 'permission':
-        this.#permissions.set(entry.permission.id, this.blocks.push({ ...base, type: 'permission', entry, answer: undefined }) - 1);
+        this.#permissions.set(entry.permission.id, this.#push({ ...base, type: 'permission', entry, answer: undefined }));
         break;
       case 'answer': {
         const index = this.#permissions.get(entry.permissionId);
-        const block = index === undefined ? undefined : this.blocks[index];
+        const block = index === undefined ? undefined : this.blocks[index - this.#gone];
         if (index !== undefined && block?.type === 'permission') {
           const name = block.entry.permission.options.find((option) => option.optionId === entry.optionId)?.name;
           this.#put(index, { type: 'permission', entry: block.entry, answer: name ?? entry.optionId ?? 'cancelled' });
@@ -95,25 +106,44 @@ export class Conversation {
 
   /** Blocks are replaced, never changed: a block that is the same object looks the same. */
   #put(index: number, change: object): void {
-    this.blocks[index] = { ...this.blocks[index], ...change } as Block;
+    const place = index - this.#gone;
+    if (place >= 0) this.blocks[place] = { ...this.blocks[place], ...change } as Block;
+  }
+
+  /** Returns the block's number, counted from the first that ever was. */
+  #push(block: Block): number {
+    return this.blocks.push(block) - 1 + this.#gone;
   }
 
   #text(base: { key: string; seq: number }, shape: { type: 'text' | 'thought' } | { type: 'output'; stream: 'stdout' | 'stderr' }, text: string): void {
     const last = this.blocks.at(-1);
     const same = last?.type === shape.type && (shape.type !== 'output' || (last.type === 'output' && last.stream === shape.stream));
-    if (same && 'text' in last && last.text.length < longest) this.#put(this.blocks.length - 1, { text: last.text + text });
-    else this.blocks.push({ ...base, ...shape, text } as Block);
+    if (!same || !('text' in last)) {
+      this.#push({ ...base, ...shape, text } as Block);
+      return;
+    }
+    const whole = last.text + text;
+    const cut = whole.length < longEnough ? -1 : cutOf(whole);
+    this.#put(this.blocks.length - 1 + this.#gone, { text: cut < 0 ? whole : whole.slice(0, cut) });
+    if (cut >= 0 && cut < whole.length) this.#push({ ...base, ...shape, text: whole.slice(cut) } as Block);
   }
 
   #tool(base: { key: string; seq: number }, entry: Entry<'tool'>): void {
     const index = this.#tools.get(entry.toolCallId);
-    const known = index === undefined ? undefined : this.blocks[index];
+    const known = index === undefined ? undefined : this.blocks[index - this.#gone];
     const before = known?.type === 'tool' ? known.call : undefined;
     const call: ToolCall = {
       id: entry.toolCallId, title: entry.title ?? before?.title ?? 'Tool', kind: entry.kind ?? before?.kind ?? 'other',
       status: entry.status ?? before?.status ?? 'pending', content: entry.content ?? before?.content ?? [], locations: entry.locations ?? before?.locations ?? [],
     };
-    if (index === undefined) this.#tools.set(entry.toolCallId, this.blocks.push({ ...base, type: 'tool', call }) - 1);
+    if (index === undefined) this.#tools.set(entry.toolCallId, this.#push({ ...base, type: 'tool', call }));
     else this.#put(index, { call });
   }
+}
+
+/** Where a long text may go on in another block: after a paragraph that is not in a code fence; -1 for nowhere yet. */
+function cutOf(text: string): number {
+  const paragraph = text.lastIndexOf('\n\n');
+  if (paragraph > longEnough / 2 && (text.slice(0, paragraph).match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0) % 2 === 0) return paragraph + 2;
+  return text.length >= longest ? longest : -1;
 }

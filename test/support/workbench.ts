@@ -111,9 +111,15 @@ export class Window {
   }
 
   async showBranchline(): Promise<void> {
-    await this.page.locator('.activitybar a[aria-label^="Branchline"]').waitFor();
-    await this.command('Focus on Branches View'); // The icon would hide a container that is just being restored.
-    await this.page.locator('.composite.title', { hasText: 'Branchline' }).waitFor();
+    const icon = this.page.locator('.activitybar a[aria-label^="Branchline"]');
+    const title = this.page.locator('.composite.title', { hasText: 'Branchline' });
+    await icon.waitFor();
+    // A container that is just being restored is hidden by a click on its icon, and comes back by the next.
+    for (let tries = 0; tries < 6 && !(await title.isVisible()); tries += 1) {
+      await icon.click();
+      await title.waitFor({ timeout: 1_500 }).catch(() => undefined);
+    }
+    await title.waitFor();
   }
 
   /** Rows of the tree, by what a screen reader says of them. */
@@ -133,8 +139,12 @@ export class Window {
   }
 
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    await this.quickInput.locator('input').first().fill(`>${title}`);
+    const input = this.quickInput.locator('input').first();
+    for (let tries = 0; tries < 5 && !(await input.isVisible()); tries += 1) {
+      await this.page.keyboard.press('F1'); // A workbench that is just coming up drops keys.
+      await input.waitFor({ timeout: 2_000 }).catch(() => undefined);
+    }
+    await input.fill(`>${title}`);
     await this.quickInput.locator('.monaco-list-row.focused', { hasText: title }).waitFor();
     await this.page.keyboard.press('Enter');
   }

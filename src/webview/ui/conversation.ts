@@ -114,7 +114,7 @@ export class ConversationElement extends LitElement {
     const { blocks } = this.#conversation;
     const first = Math.max(0, blocks.length - this.shown);
     return html`
-      ${this.left > 0 || first > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#earlier(first)}>Show earlier</button>` : nothing}
+      ${this.left > 0 || first > 0 || this.#conversation.gone > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#earlier(first)}>Show earlier</button>` : nothing}
       ${this.loading && blocks.length === 0 ? html`<p class="hint">${icon('loading', 'codicon-modifier-spin')} Opening the conversation…</p>` : nothing}
       ${!this.loading && blocks.length === 0 ? html`<p class="hint">Nothing has been said yet. The conversation appears here when the turn starts.</p>` : nothing}
       <div role="log" aria-label="Conversation" aria-live="off">
