@@ -10,7 +10,7 @@ const suites: Record<string, string[]> = {
   lint: ['biome', 'check', '--error-on-warnings', '.'],
   build: ['node', 'scripts/build.ts'],
   unit: ['mocha', 'test/unit/**/*.test.ts'],
-  integration: ['mocha', 'test/integration/**/*.test.ts'],
+  integration: ['mocha', '--parallel', '--jobs', '2', 'test/integration/**/*.test.ts'],
   host: ['node', 'scripts/hostTests.ts'],
   package: ['node', 'scripts/package.ts'],
   ui: ['mocha', 'test/ui/**/*.test.ts'],
