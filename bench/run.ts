@@ -12,9 +12,10 @@ import { benchAgents, benchProvisioning } from './agents.ts';
 import { benchChanges } from './changes.ts';
 import { benchEnqueue } from './enqueue.ts';
 import { figures } from './figures.ts';
+import { benchTimeline } from './timeline.ts';
 
 const benches: Record<string, (folder: string) => Promise<void>> = {
-  enqueue: benchEnqueue, changes: benchChanges, prompt: benchAgents, provisioning: benchProvisioning, activation: benchActivation,
+  enqueue: benchEnqueue, changes: benchChanges, prompt: benchAgents, provisioning: benchProvisioning, activation: benchActivation, timeline: benchTimeline,
 };
 
 const json = process.argv.includes('--json');

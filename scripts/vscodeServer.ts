@@ -1,6 +1,6 @@
 /** Runs a VS Code server of the cache, with everything it writes in one folder, and ends it with all it started. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Host } from './vscodeHost.ts';
@@ -99,7 +99,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         ...payload.map(([key, value]) => [key, value.startsWith('/') ? `vscode-remote://${authority}${value}` : value])]));
       return `http://${authority}/?${query.toString()}`;
     },
-    stop: () => endGroup(child),
+    stop: async () => {
+      await endGroup(child);
+      if (!options.ownHome) endLeftovers(folder);
+    },
   };
 }
 
@@ -121,4 +124,16 @@ function endGroup(child: ChildProcess): Promise<void> {
     });
     signal('SIGTERM');
   });
+}
+
+/** Agent hosts outlive windows by design; those of a server whose home goes away with it are ended. Linux only. */
+function endLeftovers(folder: string): void {
+  if (process.platform !== 'linux') return;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`HOME=${join(folder, 'home')}`)) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // Gone, or not ours.
+    }
+  }
 }

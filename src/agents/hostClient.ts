@@ -78,8 +78,9 @@ export class HostClient {
   shutdown(): void {
     this.#send({ type: 'shutdown' });
   }
-  /** Lets go of the host without ending it. */
+  /** Lets go of the host without ending it; what was said before still arrives. */
   disconnect(): void {
-    this.#socket.destroy();
+    this.#socket.end();
+    this.#socket.unref();
   }
 }

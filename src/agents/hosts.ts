@@ -68,12 +68,6 @@ export class Hosts {
     });
   }
 
-  /** Ends the host kept ready, when there is nothing to wait for any more. */
-  dismissSpare(): void {
-    void this.#spare?.then((client) => client.shutdown(), () => undefined);
-    this.#spare = undefined;
-  }
-
   /** Connects to a host that an earlier window started; undefined when it is gone or does not answer. */
   async find(hostId: string): Promise<HostClient | undefined> {
     const known = this.#clients.get(hostId);
@@ -124,9 +118,13 @@ export class Hosts {
   /** Lets go of all hosts; those with work go on. */
   dispose(): void {
     this.#disposed = true;
-    this.dismissSpare();
-    for (const client of this.#clients.values()) client.disconnect();
-    this.#clients.clear();
+    const release = () => {
+      for (const client of this.#clients.values()) client.disconnect();
+      this.#clients.clear();
+    };
+    if (this.#spare) void this.#spare.then((client) => client.shutdown(), () => undefined).finally(release);
+    else release();
+    this.#spare = undefined;
   }
 
   async #start(): Promise<HostClient> {
@@ -164,7 +162,12 @@ export class Hosts {
     if (under) return under;
     const { events, epoch } = this.#options;
     const connecting = HostClient.connect(file, epoch, {
-      ...events,
+      onStatus: (client, status) => {
+        if (!this.#disposed) events.onStatus(client, status);
+      },
+      onEntries: (sessionId, entries) => {
+        if (!this.#disposed) events.onEntries(sessionId, entries);
+      },
       onClosed: (client) => {
         this.#clients.delete(client.hostId);
         const spare = this.#spare;
@@ -174,8 +177,8 @@ export class Hosts {
         if (!this.#disposed) events.onClosed(client);
       },
     }).then((client) => {
-      if (this.#disposed) client.disconnect();
-      else this.#clients.set(client.hostId, client);
+      if (this.#disposed) client.shutdown();
+      this.#clients.set(client.hostId, client);
       return client;
     }).finally(() => this.#connecting.delete(file.hostId));
     this.#connecting.set(file.hostId, connecting);

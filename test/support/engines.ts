@@ -7,6 +7,9 @@ import { makeDatabase } from './stores.ts';
 
 export const programs = fileURLToPath(new URL('../../dist/', import.meta.url));
 
+/** The agent of `testAgent.ts`. */
+export const testAgent: AgentSetting = { name: 'Test Agent', command: process.execPath, args: [fileURLToPath(new URL('testAgent.ts', import.meta.url))] };
+
 export interface TestSettings {
   agents: Record<string, AgentSetting>;
   defaultAgent: string;

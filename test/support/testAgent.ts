@@ -1,12 +1,12 @@
 /**
  * An agent for tests. Each line of a prompt is an order:
- *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | wait FILE | images | plan | usage | burst N |
+ *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | count FILE | wait FILE | images | plan | usage | burst N |
  *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) | stop REASON | fail TEXT | exit CODE | hang | deaf | garbage
  * What it can do is set by `TEST_AGENT`: words among `noresume`, `noload`, `noimage`, `lost` (it forgets conversations).
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { type AgentContext, agent, type ContentBlock, methods, ndJsonStream, type PromptResponse, RequestError, type RequestPermissionResponse, type SessionUpdate } from '@agentclientprotocol/sdk';
@@ -91,6 +91,10 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
         await say(`answer: ${outcome.outcome === 'selected' ? outcome.optionId : outcome.outcome}\n`);
         break;
       }
+      case 'count': // One line for each time a prompt is taken, at once on disk.
+        mkdirSync(dirname(path), { recursive: true });
+        appendFileSync(path, 'x\n', { flush: true });
+        break;
       case 'wait':
         if ((await Promise.race([untilThere(path), cancelled])) === 'cancelled') return { stopReason: 'cancelled' };
         break;

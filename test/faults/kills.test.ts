@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startEngine, stopEngine, testAgent, until } from '../support/engines.ts';
+import { makeRepository } from '../support/repositories.ts';
+import { randomFrom } from '../support/simulatedDisk.ts';
+import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { rounds, seed } from './rounds.ts';
+
+const program = fileURLToPath(new URL('../support/killedEngine.ts', import.meta.url));
+const livesOfAStorage = 6;
+
+type Told = { begin: string } | { accepted: string; turnId: string; attachments: number } | { removing: string } | { cancelling: string } | { failed: string };
+
+/** Lets the program live for a while, then kills it without warning. */
+function live(folder: string, seedOfLife: number, life: number, time: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, folder, String(seedOfLife), String(life)], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let words = '';
+    child.stderr.on('data', (text) => { words += text; });
+    child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), time));
+    child.on('exit', (code, signal) => (signal === 'SIGKILL' || code === 0 ? resolve() : reject(new Error(`The program ended with ${code}: ${words}`))));
+  });
+}
+
+describe('A killed extension host', function () {
+  this.timeout(0);
+  afterEach(removeTemporaryFolders);
+
+  it('loses nothing, doubles nothing, leaves no orphan, and its queue goes on by itself', async () => {
+    const storages = rounds(1);
+    const counts = { kills: 0, accepted: 0, ran: 0, interrupted: 0 };
+    for (let n = 0; n < storages; n += 1) {
+      const random = randomFrom(seed + n);
+      const folder = temporaryFolder();
+      const repository = makeRepository(folder);
+      for (let life = 0; life < livesOfAStorage; life += 1) {
+        await live(folder, seed + n * 100 + life, life, 20 + random() * 900);
+        counts.kills += 1;
+      }
+      await check(folder, repository, seed + n, counts);
+    }
+    console.log(`      ${counts.kills} kills, ${counts.accepted} accepted, ${counts.ran} ran, ${counts.interrupted} interrupted; lost 0, doubled 0, orphans 0 (seed ${seed})`);
+  });
+});
+
+async function check(folder: string, repository: string, of: number, counts: { accepted: number; ran: number; interrupted: number }): Promise<void> {
+  const told = readFileSync(join(folder, 'told.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Told);
+  const one = startEngine(folder, repository, { agents: { test: testAgent }, defaultAgent: 'test', permissions: 'allowAll', onFailure: 'continue', maxConcurrentTurns: 4 });
+  const { engine, problems } = one;
+  try {
+    const { queue, dispatcher } = await engine.owner();
+    const withdrawn = new Set(told.flatMap((entry) => ('removing' in entry ? [entry.removing] : [])));
+    const why = `seed ${of}`;
+    assert.deepEqual(told.filter((entry) => 'failed' in entry), [], why);
+    assert.deepEqual(problems, [], why);
+    const accepted = told.flatMap((entry) => ('accepted' in entry ? [entry] : []));
+    for (const { turnId, attachments } of accepted) {
+      const turn = engine.state.turn(turnId);
+      assert.ok(turn || withdrawn.has(turnId), `${why}: an accepted turn is lost`);
+      if (!turn) continue;
+      assert.equal(turn.attachments.length, attachments, why);
+      for (const { sha256 } of turn.attachments) assert.ok(existsSync(join(folder, 'storage', 'attachments', sha256)), `${why}: an attachment is lost`);
+    }
+    // What asks for permission since an earlier life is answered; then everything has to end by itself.
+    const answer = () => {
+      for (const turn of engine.state.active()) if (turn.permission) {
+        try {
+          dispatcher.respond(turn.permission.id, 'yes');
+        } catch {
+          // Answered already.
+        }
+      }
+    };
+    engine.onDidChange(answer);
+    answer();
+    for (const branch of engine.state.branches()) if (branch.paused !== 'no') await queue.resume(branch.id);
+    await until(engine, () => Array.from(engine.state.turns()).every((turn) => !['queued', 'starting', 'running'].includes(turn.state)), `${why}: the queue has drained`, 60_000);
+    for (const turn of engine.state.turns()) {
+      const name = /counts\/(\S+)/.exec(turn.prompt)?.[1] ?? '';
+      const path = join(folder, 'counts', name);
+      const times = existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0;
+      assert.ok(times <= 1, `${why}: the prompt of ${name} was handed over ${times} times`);
+      if (turn.state === 'completed') assert.equal(times, 1, `${why}: ${name} is completed and never ran`);
+      assert.ok(['completed', 'cancelled', 'interrupted'].includes(turn.state), `${why}: ${name} is ${turn.state}: ${turn.error?.message}`);
+      if (turn.state === 'interrupted') counts.interrupted += 1;
+    }
+    counts.accepted += accepted.length;
+    counts.ran += existsSync(join(folder, 'counts')) ? readdirSync(join(folder, 'counts')).length : 0;
+  } finally {
+    await stopEngine(one);
+  }
+  await goneWithin(folder, 5_000, of);
+}
+
+async function goneWithin(folder: string, limit: number, of: number): Promise<void> {
+  for (const deadline = Date.now() + limit; processesOf(folder).length > 0; await new Promise((resolve) => setImmediate(resolve))) {
+    if (Date.now() > deadline) assert.deepEqual(processesOf(folder), [], `seed ${of}: processes were left`);
+  }
+}
+
+/** Command lines of processes that work in this folder. */
+function processesOf(folder: string): string[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid).flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return command.includes(folder) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`BRANCHLINE_REPOSITORY=${folder}`) ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
+}

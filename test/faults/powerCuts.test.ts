@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { Store } from '../../src/store/store.ts';
+import { type Breakage, PowerCut, type Random, randomFrom, SimulatedDisk } from '../support/simulatedDisk.ts';
+import { branchRow, makeDatabase } from '../support/stores.ts';
+import { rounds, seed } from './rounds.ts';
+
+/** What a run was told: acknowledged, or begun and never answered. Each commit writes a pair of rows. */
+interface Told {
+  /** Values that were begun to be written, in order. */
+  begun: Map<string, number[]>;
+  /** Index of the last of them that was acknowledged. */
+  acknowledged: Map<string, number>;
+}
+
+const folder = '/storage';
+const open = (disk: SimulatedDisk, owner: string) => Store.open({ files: disk, folder, makeDatabase, owner, now: () => 1, onProblem: () => undefined });
+
+/** Opens, writes, checkpoints and closes until the power is cut or the work is done. */
+async function work(disk: SimulatedDisk, told: Told, random: Random, life: number): Promise<void> {
+  try {
+    const store = await open(disk, `owner${life}`);
+    for (let n = 0; n < 8; n += 1) {
+      const several = Array.from({ length: 1 + Math.floor(random() * 3) }, (_, k) => `${life}.${n}.${k}`);
+      await Promise.allSettled(several.map(async (name) => {
+        const value = Math.floor(random() * 1_000);
+        const old = random() < 0.3 ? [...told.acknowledged.keys()].at(-1) : undefined;
+        const target = old ?? name;
+        const values = told.begun.get(target) ?? [];
+        told.begun.set(target, values);
+        const index = values.push(value) - 1;
+        await store.commit((tx) => {
+          for (const half of ['a', 'b']) {
+            const id = `${target}${half}`;
+            if (tx.get('branch', id)) tx.update('branch', id, { changedAt: value });
+            else tx.insert('branch', branchRow(id, { changedAt: value }));
+          }
+        });
+        told.acknowledged.set(target, Math.max(index, told.acknowledged.get(target) ?? -1));
+      }));
+      if (random() < 0.25) await store.checkpoint();
+    }
+    if (random() < 0.5) await store.close();
+  } catch (error) {
+    if (!(error instanceof PowerCut) && !/power was cut/.test(String((error as Error).cause ?? error))) throw error;
+  }
+}
+
+/** Everything acknowledged is there, whole; what was begun is there whole or not at all. */
+function check(store: Store, told: Told): void {
+  for (const branch of store.state.branches()) {
+    const name = branch.id.slice(0, -1);
+    const [a, b] = [store.state.branch(`${name}a`), store.state.branch(`${name}b`)];
+    assert.ok(a && b && a.changedAt === b.changedAt, `${name} is half there`);
+    const known = told.begun.get(name)?.slice(Math.max(0, told.acknowledged.get(name) ?? 0)) ?? [];
+    assert.ok(known.includes(a.changedAt), `${name} has an older value than the one acknowledged`);
+  }
+  for (const name of told.acknowledged.keys()) assert.ok(store.state.branch(`${name}a`), `${name} was acknowledged and is lost`);
+}
+
+/** One disk that loses its power three times; returns the number of cuts. */
+async function round(number: number, breakage: Breakage = {}): Promise<void> {
+  const random = randomFrom(number);
+  const told: Told = { acknowledged: new Map(), begun: new Map() };
+  let disk = new SimulatedDisk(random, Math.floor(random() * 90), breakage);
+  for (let life = 0; life < 3; life += 1) {
+    await work(disk, told, random, life);
+    disk = disk.afterCut();
+    const store = await open(disk, 'check');
+    check(store, told);
+    // What was begun and is there counts from now on: it was seen.
+    for (const [name, values] of told.begun) {
+      const index = values.lastIndexOf(store.state.branch(`${name}a`)?.changedAt ?? -1);
+      if (index >= 0) told.acknowledged.set(name, index);
+    }
+    if (random() < 0.5) await store.close();
+    disk = disk.afterCut(Math.floor(random() * 90));
+  }
+}
+
+describe('Power cuts', function () {
+  this.timeout(0);
+
+  it('lose nothing that was acknowledged, and leave nothing half there', async () => {
+    const count = rounds(60);
+    for (let n = 0; n < count; n += 1) {
+      await round(seed + n).catch((error: Error) => assert.fail(`seed ${seed + n}: ${error.stack}`));
+    }
+    console.log(`      ${count * 3} cuts, lost 0, half there 0 (seed ${seed})`);
+  });
+
+  for (const breakage of [{ noSync: true }, { noFolderSync: true }]) {
+    it(`are noticed by this test when the store would do without: ${Object.keys(breakage)[0]}`, async () => {
+      let caught = 0;
+      for (let n = 0; n < 60 && caught === 0; n += 1) await round(seed + n, breakage).catch(() => { caught += 1; });
+      assert.ok(caught > 0);
+    });
+  }
+});

@@ -1,0 +1,170 @@
+/**
+ * A disk under the store that forgets what was not synced: at a cut of the power each write since the last sync of its file
+ * is there, torn, or not, in any combination; each change of a folder since its last sync is there or not.
+ */
+import type { StoreFile, StoreFileSystem } from '../../src/store/fileSystem.ts';
+
+export class PowerCut extends Error {
+  override message = 'The power was cut.';
+}
+
+export type Random = () => number;
+
+/** A seeded generator (mulberry32): the same seed, the same run. */
+export function randomFrom(seed: number): Random {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+interface Inode {
+  id: number;
+  durable: Buffer<ArrayBuffer>;
+  /** As the system shows it. */
+  now: Buffer<ArrayBuffer>;
+  pending: { offset: number; data: Buffer<ArrayBuffer> }[];
+}
+
+type FolderChange = { kind: 'link'; name: string; inode: Inode } | { kind: 'rename'; from: string; to: string } | { kind: 'unlink'; name: string };
+
+const sector = 512;
+
+export interface Breakage {
+  /** Syncs of files do nothing. */
+  noSync?: boolean;
+  /** Syncs of folders do nothing. */
+  noFolderSync?: boolean;
+}
+
+export class SimulatedDisk implements StoreFileSystem {
+  readonly #random: Random;
+  readonly #breakage: Breakage;
+  #durable = new Map<string, Inode>();
+  #names = new Map<string, Inode>();
+  #pending: FolderChange[] = [];
+  #nextInode = 1;
+  /** Operations until the power is cut. */
+  #left: number;
+  operations = 0;
+
+  constructor(random: Random, cutAfter = Number.POSITIVE_INFINITY, breakage: Breakage = {}) {
+    this.#random = random;
+    this.#left = cutAfter;
+    this.#breakage = breakage;
+  }
+
+  /** Cuts the power: what is left is another disk. */
+  afterCut(cutAfter = Number.POSITIVE_INFINITY): SimulatedDisk {
+    const next = new SimulatedDisk(this.#random, cutAfter, this.#breakage);
+    const names = new Map(this.#durable);
+    for (const change of this.#pending) {
+      if (this.#random() < 0.5) continue;
+      if (change.kind === 'link') names.set(change.name, change.inode);
+      else if (change.kind === 'unlink') names.delete(change.name);
+      else {
+        const inode = names.get(change.from);
+        if (!inode) continue;
+        names.delete(change.from);
+        names.set(change.to, inode);
+      }
+    }
+    for (const [name, inode] of names) {
+      const content = this.#survivor(inode);
+      next.#durable.set(name, { id: inode.id, durable: content, now: Buffer.from(content), pending: [] });
+    }
+    next.#names = new Map(next.#durable);
+    next.#nextInode = this.#nextInode;
+    return next;
+  }
+
+  #survivor(inode: Inode): Buffer<ArrayBuffer> {
+    let content = Buffer.from(inode.durable);
+    for (const { offset, data } of inode.pending) {
+      const kept = this.#random();
+      if (kept < 0.3) continue;
+      const part = kept < 0.6 ? data.subarray(0, Math.min(data.length, Math.ceil((this.#random() * data.length) / sector) * sector)) : data;
+      content = put(content, offset, part);
+    }
+    return content;
+  }
+
+  #step(): void {
+    this.operations += 1;
+    this.#left -= 1;
+    if (this.#left < 0) throw new PowerCut();
+  }
+
+  async makeFolder(): Promise<void> {
+    // Folders are there from the beginning.
+  }
+  async list(path: string): Promise<string[]> {
+    return [...this.#names.keys()].flatMap((name) => (name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/') ? [name.slice(path.length + 1)] : []));
+  }
+  async read(path: string): Promise<Uint8Array | undefined> {
+    const inode = this.#names.get(path);
+    return inode && Buffer.from(inode.now);
+  }
+  async open(path: string, mode: 'create' | 'existing'): Promise<StoreFile> {
+    this.#step();
+    let inode = this.#names.get(path);
+    if (mode === 'create') {
+      inode = { id: this.#nextInode, durable: Buffer.alloc(0), now: Buffer.alloc(0), pending: [] };
+      this.#nextInode += 1;
+      this.#names.set(path, inode);
+      this.#pending.push({ kind: 'link', name: path, inode });
+    }
+    if (!inode) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
+    const file = inode;
+    return {
+      write: async (data, position) => {
+        this.#step();
+        const length = this.#random() < 0.1 ? Math.max(1, Math.floor(data.length / 2)) : data.length;
+        const part = Buffer.from(data.subarray(0, length));
+        file.now = put(file.now, position, part);
+        file.pending.push({ offset: position, data: part });
+        return length;
+      },
+      datasync: async () => {
+        this.#step();
+        await new Promise((resolve) => setImmediate(resolve));
+        if (this.#breakage.noSync) return;
+        file.durable = Buffer.from(file.now);
+        file.pending = [];
+      },
+      close: async () => undefined,
+    };
+  }
+  async rename(from: string, to: string): Promise<void> {
+    this.#step();
+    const inode = this.#names.get(from);
+    if (!inode) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
+    this.#names.delete(from);
+    this.#names.set(to, inode);
+    this.#pending.push({ kind: 'rename', from, to });
+  }
+  async remove(path: string): Promise<void> {
+    this.#step();
+    if (this.#names.delete(path)) this.#pending.push({ kind: 'unlink', name: path });
+  }
+  async syncFolder(): Promise<void> {
+    this.#step();
+    if (this.#breakage.noFolderSync) return;
+    this.#durable = new Map(this.#names);
+    this.#pending = [];
+  }
+  identity(path: string): string | undefined {
+    const inode = this.#names.get(path);
+    return inode && String(inode.id);
+  }
+}
+
+function put(content: Buffer<ArrayBuffer>, offset: number, data: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+  const next = Buffer.alloc(Math.max(content.length, offset + data.length));
+  content.copy(next);
+  data.copy(next, offset);
+  return next;
+}
