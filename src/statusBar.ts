@@ -1,5 +1,6 @@
 /** The status bar item. */
 import * as vscode from 'vscode';
+import { Batch } from './platform/batch.ts';
 import type { Engine } from './sessions/engine.ts';
 import { type StatusText, statusText } from './statusText.ts';
 
@@ -7,7 +8,7 @@ export class StatusBar implements vscode.Disposable {
   readonly #item: vscode.StatusBarItem;
   readonly #engine: Engine;
   readonly #listener: { dispose(): void };
-  #timer: NodeJS.Timeout | undefined;
+  readonly #drawing = new Batch(50, () => this.#draw());
   target: StatusText['target'];
 
   constructor(engine: Engine) {
@@ -15,15 +16,8 @@ export class StatusBar implements vscode.Disposable {
     this.#item = vscode.window.createStatusBarItem('branchline.status', vscode.StatusBarAlignment.Left, 50);
     this.#item.name = 'Branchline';
     this.#item.command = 'branchline.showWhatNeedsYou';
-    this.#listener = engine.onDidChange(() => this.#schedule());
+    this.#listener = engine.onDidChange(() => this.#drawing.schedule());
     void engine.opened.then(() => this.#draw());
-  }
-
-  #schedule(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#draw();
-    }, 50);
   }
 
   #draw(): void {
@@ -41,7 +35,7 @@ export class StatusBar implements vscode.Disposable {
   }
 
   dispose(): void {
-    clearTimeout(this.#timer);
+    this.#drawing.dispose();
     this.#listener.dispose();
     this.#item.dispose();
   }

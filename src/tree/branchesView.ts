@@ -1,6 +1,7 @@
 /** The sidebar tree: reads the store, redraws the rows that a change touched, follows drags. */
 import * as vscode from 'vscode';
 import { RefusedError } from '../model/errors.ts';
+import { Batch } from '../platform/batch.ts';
 import { needsUser } from '../sessions/words.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
@@ -24,7 +25,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   readonly #disposables: vscode.Disposable[] = [];
   #dirty = new Set<string>();
   #allDirty = false;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #drawing = new Batch(redrawTime, () => this.#draw());
   readonly #clock: NodeJS.Timeout;
   #rootKeys = '';
   #context: PresentationContext | undefined;
@@ -39,27 +40,20 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
       engine.onDidChange((change) => {
         if (change.branches.size === 0) this.#allDirty = true;
         for (const id of change.branches) this.#dirty.add(id);
-        this.#schedule();
+        this.#drawing.schedule();
       }),
       this.view.onDidChangeSelection(({ selection }) => this.#seen(selection)),
-      this.view.onDidChangeVisibility(() => this.#schedule()),
+      this.view.onDidChangeVisibility(() => this.#drawing.schedule()),
     );
     this.#clock = setInterval(() => {
       if (!this.view.visible) return;
       for (const turn of engine.state.active()) this.#dirty.add(turn.branchId);
-      if (this.#dirty.size > 0) this.#schedule();
+      if (this.#dirty.size > 0) this.#drawing.schedule();
     }, clockTime);
     void engine.opened.then(() => {
       this.#allDirty = true;
-      this.#schedule();
+      this.#drawing.schedule();
     });
-  }
-
-  #schedule(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#draw();
-    }, redrawTime);
   }
 
   #draw(): void {
@@ -156,7 +150,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   showEarlier(branchId: string): void {
     this.#endedShown.set(branchId, (this.#endedShown.get(branchId) ?? endedAtFirst) + earlierAtOnce);
     this.#dirty.add(branchId);
-    this.#schedule();
+    this.#drawing.schedule();
   }
 
   /** Shows and selects a branch or turn; its row may have come into being a moment ago. */
@@ -180,7 +174,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   }
 
   dispose(): void {
-    clearTimeout(this.#timer);
+    this.#drawing.dispose();
     clearInterval(this.#clock);
     for (const one of this.#disposables) one.dispose();
   }

@@ -1,5 +1,6 @@
 /** Feeds one open conversation to the page: first what is on disk, then what is written, in batches, without gap or double. */
 import type { TranscriptEntry } from '../model/transcript.ts';
+import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { readTranscript, transcriptPath } from '../store/transcripts.ts';
 import type { ToView } from './protocol.ts';
@@ -16,7 +17,7 @@ export class ConversationFeed {
   #sessionId: string | undefined;
   #reading = 0;
   #pending: TranscriptEntry[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  readonly #flushing = new Batch(batchTime, () => this.#flush());
 
   constructor(engine: Engine, send: (message: ToView) => void) {
     this.#engine = engine;
@@ -24,7 +25,7 @@ export class ConversationFeed {
     this.#listener = engine.onDidWrite(({ sessionId, entries }) => {
       if (sessionId !== this.#sessionId) return;
       this.#pending.push(...entries);
-      this.#schedule();
+      this.#flushing.schedule();
     });
   }
 
@@ -53,20 +54,13 @@ export class ConversationFeed {
     this.#pending = [];
   }
 
-  #schedule(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#flush();
-    }, batchTime);
-  }
-
   #flush(): void {
     if (this.#reading > 0 || this.#pending.length === 0 || !this.#sessionId) return;
     this.#send({ type: 'entries', sessionId: this.#sessionId, entries: this.#pending.splice(0).map(shortened) });
   }
 
   dispose(): void {
-    clearTimeout(this.#timer);
+    this.#flushing.dispose();
     this.#listener.dispose();
   }
 }

@@ -1,6 +1,7 @@
 /** The host side of one timeline page: sends what its scope shows, does what it asks for. Sends a hidden page nothing. */
 import * as vscode from 'vscode';
 import { messageOf, RefusedError } from '../model/errors.ts';
+import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
 import type { Change } from '../store/projection.ts';
 import { openFolders } from '../workspace.ts';
@@ -35,7 +36,7 @@ export class TimelineHost implements vscode.Disposable {
   #visible = true;
   #number = 0;
   #sent: { rows: Map<string, string>; order: string; branches: Map<string, string>; branchOrder: string; meta: string } | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #pushing = new Batch(batchTime, () => this.#push());
   #found: ReadonlySet<string> = new Set();
   #search = new AbortController();
   #waitingReveal: ToView | undefined;
@@ -47,12 +48,12 @@ export class TimelineHost implements vscode.Disposable {
     this.#disposables.push(webview.onDidReceiveMessage((message: unknown) => this.#receive(message)));
     if (!engine) return;
     this.#feed = new ConversationFeed(engine, (message) => this.#send(message));
-    this.#stats = new RowStatsCache(engine.folder, (turn) => engine.state.branch(turn.branchId)?.repository, () => this.#schedule());
+    this.#stats = new RowStatsCache(engine.folder, (turn) => engine.state.branch(turn.branchId)?.repository, () => this.#pushing.schedule());
     this.#disposables.push(this.#feed, engine.onDidChange((change: Change) => {
       this.#feed?.refresh(change.sessions);
-      this.#schedule();
+      this.#pushing.schedule();
     }));
-    void engine.opened.then(() => this.#schedule());
+    void engine.opened.then(() => this.#pushing.schedule());
   }
 
   /** A page that is shown again has been made anew: it says `ready` itself. */
@@ -132,20 +133,13 @@ export class TimelineHost implements vscode.Disposable {
       if (engine && scope.query.trim().length >= 2) {
         void searchTranscripts(engine.folder, Array.from(engine.state.sessions(), ({ id }) => id), scope.query, this.#search.signal, (found) => {
           this.#found = found;
-          this.#schedule();
+          this.#pushing.schedule();
         });
       }
     }
     this.#push();
     if (this.#waitingReveal) this.#send(this.#waitingReveal);
     this.#waitingReveal = undefined;
-  }
-
-  #schedule(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#push();
-    }, batchTime);
   }
 
   #model(): Model {
@@ -189,7 +183,7 @@ export class TimelineHost implements vscode.Disposable {
   }
 
   dispose(): void {
-    clearTimeout(this.#timer);
+    this.#pushing.dispose();
     this.#search.abort();
     for (const one of this.#disposables) one.dispose();
   }

@@ -2,7 +2,7 @@
  * A program that the kill test ends at a random moment: an engine on a storage, doing what a person does, and saying in a file
  * (synced, line by line) what it begins and what was acknowledged. Usage: killedEngine.ts FOLDER SEED LIFE
  */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { fsyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Owner } from '../../src/sessions/engine.ts';
 import { startEngine, testAgent } from './engines.ts';
@@ -47,11 +47,16 @@ for (;;) {
     } else if (dice < 0.8) await owner.store.checkpoint();
     else {
       for (const active of engine.state.active()) if (active.permission) owner.dispatcher.respond(active.permission.id, 'yes');
-      await new Promise((resolve) => setTimeout(resolve, random() * 30));
+      await new Promise<void>((resolve) => {
+        const change = engine.onDidChange(() => {
+          change.dispose();
+          resolve();
+        });
+        if (Array.from(engine.state.active()).length === 0) resolve();
+      });
     }
   } catch (error) {
     if ((error as Error).name !== 'RefusedError') tell({ failed: String(error) }); // A turn may have been taken meanwhile.
   }
-  if (number > 60) break;
+  if (number > 60) await new Promise(() => undefined); // Enough to do; the end comes.
 }
-closeSync(told);
