@@ -39,15 +39,18 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
     register(context, 'openChanges', 'turnId', async (call) => {
       const { state, opened } = engineOf(context);
       await opened;
-      const turn = call.target.turnId ? state.turn(call.target.turnId) : undefined;
-      const session = state.session(call.target.sessionId ?? turn?.sessionId ?? '');
+      // A plain id may be that of a turn, a session or a branch.
+      const id = call.target.turnId ?? '';
+      const turn = state.turn(id);
+      const session = state.session(call.target.sessionId ?? (turn ? '' : id));
       if (turn) return context.changes.ofTurn(turn);
       if (session) return context.changes.ofSession(session);
-      return withBranch(call, (branch) => branch.worktreePath !== null, 'The changes of which branch?', async (branch) => context.changes.ofBranch(branch));
+      const onBranch = state.branch(id) ? { ...call, target: { branchId: id } } : call;
+      return withBranch(onBranch, (branch) => branch.worktreePath !== null, 'The changes of which branch?', async (branch) => context.changes.ofBranch(branch));
     }),
-    register(context, 'removeBranch', 'branchId', (call) => withBranch(call, () => true, 'Which branch do you want to remove from Branchline?', async (branch) => {
+    register(context, 'removeBranch', 'branchId', (call, second) => withBranch(call, () => true, 'Which branch do you want to remove from Branchline?', async (branch) => {
       const { removal } = await owner();
-      const given = (call.input as { force?: unknown } | undefined)?.force === true;
+      const given = ((typeof call.input === 'object' ? call.input : second) as { force?: unknown } | null | undefined)?.force === true;
       if (given || call.byProgram) return removal.remove(branch.id, given);
       return askToRemove(context, branch);
     })),

@@ -11,7 +11,7 @@ import { askForAgent, askForBranch, askForKind, askForRepository, askForText } f
 export function sessionCommands(context: CommandContext, defaultAgent: () => string): vscode.Disposable[] {
   return [
     register(context, 'queueSession', 'branchId', async (call) => {
-      const input = call.byProgram && typeof call.input === 'object' ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
+      const input = call.byProgram ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
       if (!input) return undefined;
       const ids = await (await ownerOf(context)).queue.enqueue(input);
       if (!call.byProgram) { // Requirement 25.
@@ -25,6 +25,7 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
       if (!sessionId) return undefined;
       const given = (typeof call.input === 'object' ? call.input : second) as Partial<QueueTurnInput> | undefined;
       const title = engineOf(context).state.session(sessionId)?.title ?? '';
+      if (call.byProgram && typeof given?.prompt !== 'string') throw new RefusedError('Say what the prompt should be: {sessionId, prompt}.');
       const prompt = typeof given?.prompt === 'string' ? given.prompt : await askForText({ title: `Follow Up: ${title}` });
       if (prompt === undefined) return undefined;
       return (await ownerOf(context)).queue.enqueueTurn(sessionId, { prompt, attachments: given?.attachments });

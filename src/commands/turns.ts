@@ -27,10 +27,11 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
 
   return [
     register(context, 'sendNow', 'turnId', (call) => each(call, isQueued, 'Which turn should run next, in place of the one that runs?', async (turn) => (await queue()).sendNow(turn.id))),
-    register(context, 'editQueued', 'turnId', async (call) => {
+    register(context, 'editQueued', 'turnId', async (call, second) => {
       const turn = await turnOf(context, call, isQueued, 'Which queued turn do you want to edit?');
       if (!turn) return undefined;
-      const given = (call.input as { prompt?: unknown } | undefined)?.prompt;
+      const given = typeof second === 'string' ? second : ((typeof call.input === 'object' ? call.input : second) as { prompt?: unknown } | undefined)?.prompt;
+      if (call.byProgram && typeof given !== 'string') throw new RefusedError('Say what the prompt should be: {turnId, prompt}.');
       const prompt = typeof given === 'string' ? given : await askForText({ title: 'Edit Queued Turn', value: turn.prompt });
       if (prompt === undefined) return undefined;
       await (await queue()).edit(turn.id, prompt);

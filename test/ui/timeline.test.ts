@@ -165,6 +165,14 @@ describe('The timeline', function () {
     await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
   });
 
+  it('opens what is chosen in the tree, whatever branch it shows', async () => {
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'All branches' });
+    await window.row(/say followed up, completed/).click();
+    await timeline.locator('.detail h1', { hasText: 'images' }).waitFor();
+    await timeline.locator('.block-text', { hasText: 'followed up' }).waitFor();
+    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+  });
+
   it('keeps a refused text with the reason', async () => {
     await timeline.getByLabel('Branch', { exact: true }).selectOption('?');
     await timeline.getByLabel('Name of the new branch').fill('not..valid');

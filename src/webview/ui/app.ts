@@ -53,6 +53,7 @@ export class TimelineElement extends LitElement {
   #undoTimer: number | undefined;
   #searchTimer: number | undefined;
   #dragged: string | undefined;
+  #wanted: string | undefined;
   readonly #conversation: Ref<ConversationElement> = createRef();
   readonly #composer: Ref<ComposerElement> = createRef();
 
@@ -86,6 +87,7 @@ export class TimelineElement extends LitElement {
         this.#drafts = message.drafts;
         this.#announceChanges(message.rows);
         Object.assign(this, { rows: message.rows, branches: message.branches, meta: message.meta });
+        this.#showWanted();
         if (this.scope.branchId !== null && !message.branches.some(({ id }) => id === this.scope.branchId)) this.#setScope({ branchId: null });
         this.#openConversation();
         return;
@@ -119,6 +121,8 @@ export class TimelineElement extends LitElement {
     this.rows = message.order.flatMap((id) => rows.get(id) ?? []);
     this.branches = message.branchOrder.flatMap((id) => branches.get(id) ?? []);
     if (message.meta) this.meta = message.meta;
+    if (this.sessionId && document.hasFocus() && message.rows.some((row) => row.unread && row.sessionId === this.sessionId)) send({ type: 'seen', sessionId: this.sessionId });
+    this.#showWanted();
     if (this.rows.length !== message.order.length || this.branches.length !== message.branchOrder.length) send({ type: 'resync' });
   }
 
@@ -141,10 +145,18 @@ export class TimelineElement extends LitElement {
 
   #reveal(branchId: string | null, turnId: string | null, compose: boolean): void {
     if (branchId !== null && this.scope.branchId !== branchId) this.#setScope({ ...firstScope, branchId });
-    const row = turnId === null ? undefined : this.rows.find(({ id }) => id === turnId);
-    if (row) this.#show(row.sessionId);
-    else if (turnId === null) this.#show(undefined);
+    this.#wanted = turnId ?? undefined;
+    if (turnId === null) this.#show(undefined);
+    this.#showWanted();
     if (compose) void this.updateComplete.then(() => this.#composer.value?.focus());
+  }
+
+  /** Opens the turn that was asked for, as soon as it is among the rows. */
+  #showWanted(): void {
+    const row = this.rows.find(({ id }) => id === this.#wanted);
+    if (!row) return;
+    this.#wanted = undefined;
+    this.#show(row.sessionId);
   }
 
   #show(sessionId: string | undefined): void {

@@ -210,7 +210,7 @@ export class ConversationElement extends LitElement {
     event.preventDefault();
     const href = link.getAttribute('href') ?? '';
     if (/^[a-z][a-z0-9+.-]*:/i.test(href)) void request({ type: 'openLink', href }).catch(this.#tell);
-    else if (href !== '' && !href.startsWith('#')) void this.#open(decodeURI(href.split('#')[0] ?? ''), Number(/#L(\d+)/.exec(href)?.[1] ?? 1));
+    else if (href !== '' && !href.startsWith('#')) void this.#open(unescaped(href.split('#')[0] ?? ''), Number(/#L(\d+)/.exec(href)?.[1] ?? 1));
   };
 
   #open(path: string, line: number | undefined): Promise<void> {
@@ -231,6 +231,14 @@ export function permissionButtons(permission: Permission): TemplateResult {
   };
   return html`<div class="permission-options">${permission.options.map((option, index) => html`<vscode-button ?secondary=${index > 0 || option.kind.startsWith('reject')}
     @click=${(event: Event) => answer(event, option.optionId)}>${visible(option.name)}</vscode-button>`)}</div>`;
+}
+
+function unescaped(path: string): string {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
 }
 
 const longestDiff = 400;
