@@ -116,9 +116,9 @@ export async function benchTimeline(): Promise<void> {
         return (performance as unknown as { memory: { usedJSHeapSize: number } }).memory.usedJSHeapSize;
       };
       const hour = async (minutes: number) => {
-        for (let n = 0; n < minutes * 60; n += 1) {
-          burst(rate);
-          if (n % 4 === 0) await frame();
+        for (let n = 0; n < minutes * 6; n += 1) {
+          burst(rate * 10);
+          await frame();
         }
         await frame();
         await frame();

@@ -70,6 +70,9 @@ export interface Owner {
   removal: BranchRemoval;
 }
 
+/** How long another window that holds the storage may be on its way out, in milliseconds. */
+const closingTime = 400;
+
 type Listener<T> = (value: T) => void;
 
 export class Engine {
@@ -186,12 +189,18 @@ export class Engine {
   async #open(): Promise<void> {
     await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });
     const name = `storage:${await realpath(this.#options.folder)}`;
-    this.#lock = await acquire(name);
+    this.#lock = (await acquire(name)) ?? (await this.#acquireSoon(name));
     if (this.#lock) return this.#own();
     this.readOnlyReason = 'Another window has this workspace\'s queue open, so this one only shows it. Use that window, or close it to work here.';
     await this.#refresh();
     this.#watch();
     void this.#waitForTurn(name);
+  }
+
+  /** A window that is just closing lets go in a moment, and so does a killed one whose last child is not yet on its own. */
+  async #acquireSoon(name: string): Promise<Exclusive | undefined> {
+    await released(name, AbortSignal.any([this.#stop.signal, AbortSignal.timeout(closingTime)]));
+    return acquire(name);
   }
 
   /** A viewer becomes the owner when the first window is gone. */
