@@ -15,9 +15,9 @@ import { figure, median } from './figures.ts';
 const sessions = 20;
 const perSecond = 50;
 
-/** A store with this many turns, 10 on each branch; some run. */
+/** A store with this many turns, 100 on each branch; some run. */
 function stateWith(turns: number): Projection {
-  const branches = Math.max(1, Math.ceil(turns / 10));
+  const branches = Math.max(1, Math.ceil(turns / 100));
   const state = new Projection();
   state.load({
     branch: Array.from({ length: branches }, (_, n) => branchRow(`b${n}`, { worktreeState: 'ready', name: `branch/${n}` })),

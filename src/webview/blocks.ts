@@ -33,11 +33,14 @@ const longest = 24_000;
 /** Blocks kept in the page; older ones are read again when they are asked for. */
 const kept = 1_200;
 const dropped = 400;
+/** Characters of text that were taken in after which the older half of the blocks is dropped. */
+const keptText = 1_000_000;
 
 export class Conversation {
   readonly blocks: Block[] = [];
   /** Blocks that were dropped from the beginning. */
   #gone = 0;
+  #taken = 0;
   get gone(): number {
     return this.#gone;
   }
@@ -53,7 +56,12 @@ export class Conversation {
     if (entry.seq <= this.seq) return false;
     if (this.seq > 0 && entry.seq > this.seq + 1) return true;
     this.seq = entry.seq;
+    if ('text' in entry) this.#taken += entry.text.length;
     if (this.blocks.length > kept) this.#gone += this.blocks.splice(0, dropped).length;
+    else if (this.#taken > keptText && this.blocks.length > 2) {
+      this.#gone += this.blocks.splice(0, this.blocks.length >> 1).length;
+      this.#taken /= 2;
+    }
     const key = String(entry.seq);
     const base = { key, seq: entry.seq };
     switch (entry.type) {
@@ -143,7 +151,7 @@ export class Conversation {
 
 /** Where a long text may go on in another block: after a paragraph that is not in a code fence; -1 for nowhere yet. */
 function cutOf(text: string): number {
-  const paragraph = text.lastIndexOf('\n\n');
+  const paragraph = text.lastIndexOf('\n\n', text.length - 3);
   if (paragraph > longEnough / 2 && (text.slice(0, paragraph).match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0) % 2 === 0) return paragraph + 2;
   return text.length >= longest ? longest : -1;
 }

@@ -49,6 +49,14 @@ describe('A conversation in blocks', () => {
     }), { numRuns: 200 });
   });
 
+  it('keeps no more than about a million characters', () => {
+    const conversation = new Conversation();
+    for (let n = 0; n < 3_000; n += 1) conversation.add(text(`${'x'.repeat(1_000)}\n\n`));
+    const size = conversation.blocks.reduce((sum, block) => sum + ('text' in block ? block.text.length : 0), 0);
+    assert.ok(size < 1_100_000 && size > 300_000, String(size));
+    assert.ok(conversation.gone > 0);
+  });
+
   it('keeps the end of a conversation without end, and still finds its open tool calls', () => {
     const conversation = new Conversation();
     conversation.add(entry({ type: 'tool', toolCallId: 'old', title: 'Old', status: 'pending' }));
