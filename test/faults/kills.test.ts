@@ -10,7 +10,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFol
 import { rounds, seed } from './rounds.ts';
 
 const program = fileURLToPath(new URL('../support/killedEngine.ts', import.meta.url));
-const livesOfAStorage = 6;
+const livesOfAStorage = 4;
 
 type Told = { begin: string } | { accepted: string; turnId: string; attachments: number } | { removing: string } | { cancelling: string } | { failed: string };
 

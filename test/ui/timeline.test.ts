@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { FrameLocator, Locator } from 'playwright-core';
@@ -22,6 +22,11 @@ describe('The timeline', function () {
     });
     window = await workbench.open();
     await window.page.setViewportSize({ width: 1_280, height: 1_000 });
+    const edge = 348;
+    await window.page.mouse.move(edge, 500);
+    await window.page.mouse.down();
+    await window.page.mouse.move(edge - 46, 500, { steps: 4 });
+    await window.page.mouse.up();
     await toTimeline();
   });
   afterEach(async function () {
@@ -165,12 +170,91 @@ describe('The timeline', function () {
     await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
   });
 
+  it('opens the changes of a turn side by side, and copies a conversation as Markdown', async () => {
+    await row('write a.txt one').hover();
+    await row('write a.txt one').getByRole('button', { name: 'Open changes' }).click();
+    await window.page.locator('.multiDiffEntry, .multi-diff-editor', { hasText: 'a.txt' }).first().waitFor();
+    await window.command('View: Close All Editors');
+    await row('write a.txt one').locator('.row-title').click();
+    await timeline.getByRole('button', { name: 'Copy as Markdown' }).click();
+    await timeline.getByRole('status').filter({ hasText: 'Copied' }).waitFor({ state: 'attached' });
+    assert.match(await window.page.evaluate(() => navigator.clipboard.readText()), /# write a.txt one[\s\S]*## Prompt/);
+    await timeline.getByRole('button', { name: 'Open transcript as a document' }).click();
+    await window.page.locator('.tab', { hasText: 'write a txt one.md' }).waitFor();
+    await window.command('View: Close All Editors');
+    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+  });
+
+  it('pauses and resumes, drags, sends now, and cancels', async () => {
+    await timeline.getByRole('button', { name: 'Pause queue' }).click();
+    await timeline.locator('.banner', { hasText: 'The queue is paused' }).waitFor();
+    await write('hang forever');
+    await write('append ../drag one');
+    await write('append ../drag two');
+    await row('append ../drag one').filter({ hasText: 'paused' }).waitFor();
+    await row('append ../drag two').dragTo(row('append ../drag one'));
+    await timeline.locator('.row').filter({ hasText: '../drag' }).first().filter({ hasText: 'two' }).waitFor();
+    await timeline.locator('.banner').getByRole('button', { name: 'Resume' }).click();
+    await row('hang forever').locator('.state-running').waitFor();
+    await row('append ../drag one').hover();
+    await row('append ../drag one').getByRole('button', { name: /Send now/ }).click();
+    await row('append ../drag two').locator('.state-completed').waitFor();
+    assert.equal(readFileSync(inWorktree('../drag'), 'utf8'), 'one\ntwo\n');
+    await row('hang forever').locator('.state-cancelled').waitFor();
+    await write('hang again');
+    await row('hang again').locator('.state-running').waitFor();
+    await row('hang again').hover();
+    await row('hang again').getByRole('button', { name: 'Cancel' }).click();
+    await row('hang again').locator('.state-cancelled').waitFor();
+  });
+
+  it('says what failed and why, and retries (requirement 9)', async () => {
+    await write('fail Login expired');
+    await row('fail Login expired').locator('.problem', { hasText: 'Login expired' }).waitFor();
+    await timeline.locator('.banner.warning', { hasText: 'a turn failed' }).waitFor();
+    await row('fail Login expired').hover();
+    await row('fail Login expired').getByRole('button', { name: 'Retry' }).click();
+    await timeline.locator('.banner.warning').waitFor();
+    await row('fail Login expired').hover();
+    await row('fail Login expired').getByRole('button', { name: 'Remove' }).click();
+    await row('fail Login expired').waitFor({ state: 'detached' });
+    await timeline.locator('.banner').getByRole('button', { name: 'Resume' }).click();
+    await timeline.locator('.banner').waitFor({ state: 'detached' });
+  });
+
+  it('shows a preparation that failed with its reason, and tries it again (requirement 22)', async () => {
+    const place = join(workbench.folder, 'sample.worktrees', 'ui', 'taken');
+    mkdirSync(place);
+    writeFileSync(join(place, 'mine.txt'), 'x');
+    await timeline.getByLabel('Branch', { exact: true }).selectOption('?');
+    await timeline.getByLabel('Name of the new branch').fill('ui/taken');
+    await composer.fill('say made at last');
+    await composer.press('Enter');
+    await timeline.getByLabel('Branch shown').locator('option', { hasText: 'ui/taken' }).waitFor({ state: 'attached' });
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/taken' });
+    await timeline.locator('.provisioning.failed', { hasText: 'is there already and is not a worktree' }).waitFor();
+    rmSync(place, { recursive: true });
+    await timeline.getByRole('button', { name: 'Retry' }).click();
+    await row('say made at last').locator('.state-completed').waitFor();
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+  });
+
+  it('shows a second window what there is, and why nothing can be written', async () => {
+    const second = await workbench.open();
+    const frame = await workbench.frameOf(second, 'sidebar');
+    await frame.locator('.banner', { hasText: 'Another window has this workspace' }).waitFor();
+    await frame.locator('.row', { hasText: 'write a.txt one' }).waitFor();
+    assert.equal(await frame.locator('branchline-composer textarea').getAttribute('readonly'), '');
+    await second.page.close({ runBeforeUnload: true });
+  });
+
   it('opens what is chosen in the tree, whatever branch it shows', async () => {
     await timeline.getByLabel('Branch shown').selectOption({ label: 'All branches' });
-    await window.row(/say followed up, completed/).click();
-    await timeline.locator('.detail h1', { hasText: 'images' }).waitFor();
-    await timeline.locator('.block-text', { hasText: 'followed up' }).waitFor();
+    await window.row(/say made at last, completed/).click();
+    await timeline.locator('.detail h1', { hasText: 'say made at last' }).waitFor();
+    await timeline.locator('.block-text', { hasText: 'made at last' }).waitFor();
     await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
   });
 
   it('keeps a refused text with the reason', async () => {
@@ -191,7 +275,7 @@ describe('The timeline', function () {
     assert.equal(await composer.inputValue(), 'look at @README.md ');
     await composer.fill('');
     await composer.press('ArrowUp');
-    assert.match(await composer.inputValue(), /^say Work\nthink Hmm/);
+    assert.equal(await composer.inputValue(), 'hang again');
     await composer.fill('');
   });
 
@@ -216,7 +300,6 @@ describe('The timeline', function () {
     await editor.locator('.row-title', { hasText: 'say Work' }).click();
     await editor.locator('.detail').waitFor();
     assert.ok(await editor.locator('.overview').isVisible());
-    await violations(editor, 'wide');
     await window.command('View: Close All Editors');
   });
 
@@ -231,7 +314,7 @@ describe('The timeline', function () {
   };
 
   for (const theme of ['Default Light Modern', 'Default Dark Modern', 'Default High Contrast']) {
-    it(`has nothing serious for axe-core in ${theme}, at 250 px`, async () => {
+    it(`has nothing serious for axe-core in ${theme}, at 250 and 900 px`, async () => {
       await workbench.setTheme(window, theme);
       await timeline.locator(`body.${theme.includes('Contrast') ? 'vscode-high-contrast' : theme.includes('Dark') ? 'vscode-dark' : 'vscode-light'}`).waitFor();
       await timeline.locator('.row').first().waitFor();
@@ -240,6 +323,12 @@ describe('The timeline', function () {
       await timeline.locator('.block-tool').first().waitFor();
       await violations(timeline, `${theme}, conversation`);
       await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+      await timeline.getByRole('button', { name: 'Open in an editor tab' }).click();
+      const editor = await workbench.frameOf(window, 'editor');
+      await editor.locator('.row-title', { hasText: 'say Work' }).click();
+      await editor.locator('.block-tool').first().waitFor();
+      await violations(editor, `${theme}, wide`);
+      await window.command('View: Close All Editors');
     });
   }
 
