@@ -243,6 +243,7 @@ describe('The timeline', function () {
     const second = await workbench.open();
     const frame = await workbench.frameOf(second, 'sidebar');
     await frame.locator('.banner', { hasText: 'Another window has this workspace' }).waitFor();
+    await frame.getByLabel('Branch shown').selectOption({ label: 'All branches' });
     await frame.locator('.row', { hasText: 'write a.txt one' }).waitFor();
     assert.equal(await frame.locator('branchline-composer textarea').getAttribute('readonly'), '');
     await second.page.close({ runBeforeUnload: true });

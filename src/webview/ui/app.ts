@@ -309,7 +309,7 @@ export class TimelineElement extends LitElement {
         ${this.branches.map((one) => html`<option value=${one.id} ?selected=${one.id === this.scope.branchId}>${one.unread ? '● ' : ''}${one.name}</option>`)}
       </select>
       ${branch ? html`
-        ${branch.paused === 'no' ? iconButton('debug-pause', 'Pause queue', () => this.#ask({ type: 'branch', action: 'pause', branchId: branch.id })) : iconButton('play', 'Resume queue', () => this.#ask({ type: 'branch', action: 'resume', branchId: branch.id }))}
+        ${this.meta?.readOnly ? nothing : branch.paused === 'no' ? iconButton('debug-pause', 'Pause queue', () => this.#ask({ type: 'branch', action: 'pause', branchId: branch.id })) : iconButton('play', 'Resume queue', () => this.#ask({ type: 'branch', action: 'resume', branchId: branch.id }))}
         ${iconButton('diff-multiple', 'Open changes of the branch', () => this.#ask({ type: 'branch', action: 'openChanges', branchId: branch.id }))}` : nothing}
       ${iconButton('filter', 'Filter and search', () => { this.filters = !this.filters; this.#keep(); }, { pressed: this.filters || filtered })}
       ${document.body.dataset.where === 'sidebar' ? iconButton('link-external', 'Open in an editor tab', () => this.#ask({ type: 'command', command: 'openInEditor' })) : nothing}

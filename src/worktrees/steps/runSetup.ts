@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { appendFileSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { WorktreeError } from '../../model/errors.ts';
+import { randomId } from '../../model/ids.ts';
 import type { Branch } from '../../model/types.ts';
 import { endMarked, markVariable, userEnvironment } from '../../platform/processes.ts';
 import type { SetupCommand } from '../settings.ts';
@@ -24,6 +25,7 @@ export async function runBackgroundSetup(branch: Branch, commands: readonly Setu
   }
 }
 
+/** What the marks of all runs of a branch's setup begin with. */
 export const setupMark = (branch: Branch): string => `${branch.id}.setup`;
 
 async function runCommand(branch: Branch, { command, timeoutSeconds }: SetupCommand, log: string, signal: AbortSignal): Promise<void> {
@@ -31,7 +33,8 @@ async function runCommand(branch: Branch, { command, timeoutSeconds }: SetupComm
   mkdirSync(dirname(log), { recursive: true, mode: 0o700 });
   appendFileSync(log, `$ ${command}\n`, { mode: 0o600 });
   const output = openSync(log, 'a', 0o600);
-  const mark = setupMark(branch);
+  // Of this run alone: what ends it must not end the run of the window that comes after this one.
+  const mark = `${setupMark(branch)}.${randomId()}`;
   const child = spawn(command, {
     cwd: branch.worktreePath as string,
     shell: true,
