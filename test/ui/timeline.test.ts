@@ -104,6 +104,12 @@ describe('The timeline', function () {
     await write(`burst 400`);
     await row('burst 400').locator('.state-completed').waitFor();
     await composer.fill('a draft that is not sent');
+    const list = timeline.locator('.list');
+    const place = await list.evaluate((element) => {
+      element.scrollTop = 20;
+      return element.scrollTop;
+    });
+    assert.ok(place > 0);
     await row('burst 400').locator('.row-title').click();
     await timeline.locator('.block-text', { hasText: 'line 399' }).waitFor();
     await composer.fill('a follow-up draft');
@@ -119,6 +125,14 @@ describe('The timeline', function () {
     await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
     await row('burst 400').waitFor();
     assert.equal(await composer.inputValue(), 'a draft that is not sent');
+    await timeline.locator('.list').evaluate((element, place) => new Promise<void>((resolve, reject) => {
+      const look = (frames: number) => {
+        if (Math.abs(element.scrollTop - place) < 1) resolve();
+        else if (frames > 300) reject(new Error(`The list is at ${element.scrollTop} of ${element.scrollHeight - element.clientHeight}, not at ${place}.`));
+        else requestAnimationFrame(() => look(frames + 1));
+      };
+      look(0);
+    }), place);
     await composer.fill('');
   });
 

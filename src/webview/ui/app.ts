@@ -50,6 +50,7 @@ export class TimelineElement extends LitElement {
   #opened: string | undefined;
   #earlier = 0;
   #scrollToRestore: number | undefined;
+  #listTop: number;
   #undoTimer: number | undefined;
   #searchTimer: number | undefined;
   #dragged: string | undefined;
@@ -64,7 +65,8 @@ export class TimelineElement extends LitElement {
       rows: [], branches: [], scope: { ...firstScope, ...kept?.scope }, sessionId: kept?.sessionId, filters: kept?.filters ?? false,
       announcement: '', newBelow: false, logs: {}, now: Date.now(),
     });
-    this.#scrollToRestore = kept?.scroll;
+    this.#listTop = kept?.scroll ?? 0;
+    this.#scrollToRestore = this.#listTop;
     onMessage((message) => this.#receive(message));
     this.addEventListener('tell', (event) => { this.message = (event as CustomEvent<string>).detail; });
     this.addEventListener('accepted', (event) => this.#accepted((event as CustomEvent<{ turnId: string }>).detail));
@@ -77,7 +79,7 @@ export class TimelineElement extends LitElement {
   }
 
   #keep(): void {
-    keepState({ scope: this.scope, sessionId: this.sessionId, scroll: this.querySelector('.list')?.scrollTop ?? 0, filters: this.filters } satisfies Kept);
+    keepState({ scope: this.scope, sessionId: this.sessionId, scroll: this.#scrollToRestore ?? this.#listTop, filters: this.filters } satisfies Kept);
   }
 
   #receive(message: Exclude<ToView, { type: 'result' }>): void {
@@ -160,6 +162,7 @@ export class TimelineElement extends LitElement {
   }
 
   #show(sessionId: string | undefined): void {
+    if (sessionId === undefined && this.sessionId !== undefined) this.#scrollToRestore = this.#listTop;
     this.sessionId = sessionId;
     this.newBelow = false;
     this.#keep();
@@ -263,12 +266,27 @@ export class TimelineElement extends LitElement {
     does();
   };
 
-  protected override updated(): void {
+  /** While a conversation is open the list may have another height, and its place is not the reader's doing. */
+  readonly #listScrolled = (event: Event): void => {
+    if (this.sessionId === undefined && this.#scrollToRestore === undefined) this.#listTop = (event.target as HTMLElement).scrollTop;
+    this.#keep();
+  };
+
+  readonly #readerMoves = (): void => {
+    this.#scrollToRestore = undefined;
+  };
+
+  /** Rows that come into view may turn out taller than they were thought to be, so the place is sought for some frames. */
+  #restoreScroll(tries = 20): void {
     const list = this.querySelector('.list');
-    if (list && this.#scrollToRestore !== undefined && this.rows.length > 0) {
-      list.scrollTop = this.#scrollToRestore;
-      this.#scrollToRestore = undefined;
-    }
+    if (!list || this.#scrollToRestore === undefined || this.rows.length === 0) return;
+    list.scrollTop = this.#scrollToRestore;
+    if (Math.abs(list.scrollTop - this.#scrollToRestore) < 1) this.#scrollToRestore = undefined;
+    else if (tries > 0) requestAnimationFrame(() => this.#restoreScroll(tries - 1));
+  }
+
+  protected override updated(): void {
+    if (this.#scrollToRestore !== undefined) this.#restoreScroll();
   }
 
   protected override render(): TemplateResult {
@@ -281,7 +299,7 @@ export class TimelineElement extends LitElement {
         <section class="overview" aria-label="Timeline">
           ${this.#toolbar(branch)}
           ${this.#banners(branch)}
-          <div class="list" tabindex="-1" @scroll=${() => this.#keep()}>
+          <div class="list" tabindex="-1" @scroll=${this.#listScrolled} @wheel=${this.#readerMoves} @pointerdown=${this.#readerMoves} @keydown=${this.#readerMoves}>
             ${meta === undefined ? html`<p class="hint">${icon('loading', 'codicon-modifier-spin')} Opening the queue…</p>` : this.#list(branch)}
           </div>
           ${meta && !open ? this.#composerFor({ type: 'branch', branch }) : nothing}
