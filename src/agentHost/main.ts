@@ -5,7 +5,7 @@
  * It ends when it was told to, or when its turn is over and nobody has come for a while.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { messageOf } from '../model/errors.ts';
@@ -120,6 +120,7 @@ const server = createServer((socket) => {
 });
 
 server.listen(file.socket, () => {
+  if (!existsSync(filePath)) process.exit(0); // The window that started us is gone, and the next one has given us up.
   if (process.platform !== 'win32') chmodSync(file.socket, 0o600);
   const identity = { ...file, pid: process.pid, startTime: startTimeOf(process.pid) ?? null };
   writeFileSync(`${filePath}.tmp`, JSON.stringify(identity), { mode: 0o600 });

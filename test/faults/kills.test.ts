@@ -92,7 +92,7 @@ async function check(folder: string, repository: string, of: number, counts: { a
   } finally {
     await stopEngine(one);
   }
-  await goneWithin(folder, 5_000, of);
+  await goneWithin(folder, 40_000, of);
 }
 
 async function goneWithin(folder: string, limit: number, of: number): Promise<void> {

@@ -174,20 +174,6 @@ describe('The timeline', function () {
     await window.page.locator('.tab', { hasText: 'b.txt' }).waitFor();
   });
 
-  it('follows the end while the reader is there, stays put when not, and says that there is more below', async () => {
-    const scroller = timeline.locator('.conversation-scroller');
-    const distance = () => scroller.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight);
-    await scroller.evaluate((element) => { element.scrollTop = element.scrollHeight; }); // The reader looked around before.
-    await scroller.hover();
-    await window.page.mouse.wheel(0, -2_000);
-    await timeline.getByRole('button', { name: 'New below' }).waitFor();
-    const before = await scroller.evaluate((element) => element.scrollTop);
-    assert.ok((await distance()) > 24);
-    await timeline.getByRole('button', { name: 'New below' }).click();
-    await timeline.getByRole('button', { name: 'New below' }).waitFor({ state: 'detached' });
-    assert.ok((await distance()) < 24 && before < (await scroller.evaluate((element) => element.scrollTop)));
-  });
-
   it('answers a permission request by keyboard, and all places follow', async () => {
     const allow = timeline.locator('.block-permission vscode-button', { hasText: 'Reject' });
     await allow.focus();
@@ -297,25 +283,6 @@ describe('The timeline', function () {
     await timeline.getByLabel('Branch', { exact: true }).selectOption('');
   });
 
-  it('takes dropped files, lets them be removed one by one, and opens links only after a question', async () => {
-    await composer.evaluate((area) => {
-      const data = new DataTransfer();
-      for (const name of ['one.txt', 'two.txt']) data.items.add(new File(['text'], name, { type: 'text/plain' }));
-      area.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
-    });
-    await timeline.locator('.composer .chip', { hasText: 'two.txt' }).waitFor();
-    await timeline.getByRole('button', { name: 'Remove one.txt' }).click();
-    await timeline.locator('.composer .chip', { hasText: 'one.txt' }).waitFor({ state: 'detached' });
-    await write('images\nsay [a page](https://example.com/page)', 'images');
-    await row('images').last().locator('.state-completed').waitFor();
-    await row('images').last().locator('.row-title').click();
-    await timeline.locator('.block-text', { hasText: 'link two.txt' }).waitFor();
-    await timeline.getByRole('link', { name: 'a page' }).click();
-    await window.page.locator('.monaco-dialog-box', { hasText: 'https://example.com/page' }).waitFor();
-    await window.page.keyboard.press('Escape');
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
-  });
-
   it('completes file names after @, and brings back what was written before', async () => {
     await composer.pressSequentially('look at @READ');
     await timeline.getByRole('option', { name: 'README.md' }).waitFor();
@@ -323,7 +290,7 @@ describe('The timeline', function () {
     assert.equal(await composer.inputValue(), 'look at @README.md ');
     await composer.fill('');
     await composer.press('ArrowUp');
-    assert.match(await composer.inputValue(), /^images\nsay \[a page\]/);
+    assert.equal(await composer.inputValue(), 'hang again');
     await composer.fill('');
   });
 
@@ -362,7 +329,7 @@ describe('The timeline', function () {
   };
 
   for (const theme of ['Default Light Modern', 'Default Dark Modern', 'Default High Contrast']) {
-    it(`has nothing serious for axe-core in ${theme}, at 250 and 1,200 px`, async () => {
+    it(`has nothing serious for axe-core in ${theme}, at 250 and 900 px`, async () => {
       await workbench.setTheme(window, theme);
       await timeline.locator(`body.${theme.includes('Contrast') ? 'vscode-high-contrast' : theme.includes('Dark') ? 'vscode-dark' : 'vscode-light'}`).waitFor();
       await timeline.locator('.row').first().waitFor();
@@ -371,13 +338,11 @@ describe('The timeline', function () {
       await timeline.locator('.block-tool').first().waitFor();
       await violations(timeline, `${theme}, conversation`);
       await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
-      await window.page.setViewportSize({ width: 1_520, height: 1_000 });
       await timeline.getByRole('button', { name: 'Open in an editor tab' }).click();
       const editor = await workbench.frameOf(window, 'editor');
       await editor.locator('.row-title', { hasText: 'say Work' }).click();
       await editor.locator('.block-tool').first().waitFor();
       await violations(editor, `${theme}, wide`);
-      await window.page.setViewportSize({ width: 1_280, height: 1_000 });
       await window.command('View: Close All Editors');
     });
   }
