@@ -103,7 +103,7 @@ const server = createServer((socket) => {
         return send(socket, { type: 'welcome', version: hostProtocolVersion, hostId: hostId as string, status: runner.status });
       }
       case 'run':
-        if (ending) return void socket.destroy();
+        if (ending || !runner.takes(message.job)) return void socket.destroy(); // Who asked looks what became of it.
         keepRunning = message.job.keepRunning;
         return void runner.run(message.job);
       case 'cancel':

@@ -6,7 +6,6 @@
  * From every step a failure or a cancel leads to ended; the claim is released on every way out.
  */
 import { existsSync, realpathSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -18,6 +17,7 @@ import type { TranscriptDraft, TranscriptEntry, TurnOutcome } from '../model/tra
 import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
 import { confined, isInside } from '../platform/paths.ts';
 import { endMarked } from '../platform/processes.ts';
+import { readAttachment } from '../store/attachments.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
 import { AgentProcess } from './agentProcess.ts';
 import { choose } from './permissionChoice.ts';
@@ -67,10 +67,17 @@ export class TurnRunner {
     return this.#job?.sessionId;
   }
 
+  #has(job: Job): boolean {
+    return this.status?.turnId === job.turnId && this.status.attempt === job.attempt;
+  }
+  /** True for the turn that it has, and for another one of its session when nothing runs. */
+  takes(job: Job): boolean {
+    return this.#has(job) || (!this.isActive && (this.#job === undefined || this.#job.sessionId === job.sessionId));
+  }
+
   /** Runs the turn to its end; never rejects. Asking again for the turn that it has changes nothing. */
   async run(job: Job): Promise<void> {
-    if (this.status && this.status.turnId === job.turnId && this.status.attempt === job.attempt) return;
-    if (this.isActive || (this.#job && this.#job.sessionId !== job.sessionId)) return;
+    if (this.#has(job) || !this.takes(job)) return;
     this.#job = job;
     this.#policy = job.permissions;
     this.#cancel = new AbortController();
@@ -366,9 +373,10 @@ async function settleBoth<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
 /** The prompt as the agent takes it: images in the message where it can see them, other files as links. */
 async function promptBlocks(job: Job, acceptsImages: boolean): Promise<ContentBlock[]> {
   const blocks: ContentBlock[] = [{ type: 'text', text: job.prompt }];
-  for (const { path, name, mimeType } of job.attachments) {
+  for (const { path, name, mimeType, sha256 } of job.attachments) {
+    const content = await readAttachment(path, { name, sha256 });
     if (acceptsImages && mimeType.startsWith('image/')) {
-      blocks.push({ type: 'image', mimeType, data: (await readFile(path)).toString('base64') });
+      blocks.push({ type: 'image', mimeType, data: content.toString('base64') });
     } else blocks.push({ type: 'resource_link', uri: pathToFileURL(path).href, name, mimeType });
   }
   return blocks;

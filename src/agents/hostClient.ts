@@ -6,12 +6,15 @@ import type { TranscriptEntry } from '../model/transcript.ts';
 import { parseJson, readLines } from '../platform/jsonLines.ts';
 
 export interface HostClientEvents {
-  onStatus: (client: HostClient, status: TurnStatus) => void;
+  onStatus: (client: HostConnection, status: TurnStatus) => void;
   onEntries: (sessionId: string, entries: readonly TranscriptEntry[]) => void;
-  onClosed: (client: HostClient) => void;
+  onClosed: (client: HostConnection) => void;
 }
 
 const welcomeTime = 10_000;
+
+/** A connected host, as those see it who hand out turns. */
+export type HostConnection = Pick<HostClient, 'hostId' | 'status' | 'closed' | 'run' | 'cancel' | 'answer' | 'setPolicy' | 'shutdown'>;
 
 export class HostClient {
   readonly hostId: string;

@@ -7,12 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type HostFile, hostFileSchema, type PermissionPolicy } from '../agentHost/protocol.ts';
-import { AgentError } from '../model/errors.ts';
+import { AgentError, messageOf, StorageError } from '../model/errors.ts';
 import type { IdSource } from '../model/ids.ts';
 import { parseJson } from '../platform/jsonLines.ts';
+import type { Log } from '../platform/log.ts';
 import { endMarked, isAlive, userEnvironment } from '../platform/processes.ts';
 import { runtimeFolder } from '../platform/runtimeFolder.ts';
-import { HostClient, type HostClientEvents } from './hostClient.ts';
+import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
+import { HostClient, type HostClientEvents, type HostConnection } from './hostClient.ts';
 
 export interface HostsOptions {
   /** `hosts` in the storage. */
@@ -23,12 +25,25 @@ export interface HostsOptions {
   epoch: number;
   newId: IdSource;
   events: HostClientEvents;
-  log: (message: string) => void;
+  log: Log;
 }
 
 const startTimeLimit = 20_000;
 
-export class Hosts {
+/** The hosts, as those see them who hand out turns. */
+export interface AgentHosts {
+  connected(hostId: string): HostConnection | undefined;
+  all(): Iterable<HostConnection>;
+  take(): Promise<HostConnection>;
+  giveBack(client: HostConnection): void;
+  prepare(): void;
+  find(hostId: string): Promise<HostConnection | undefined>;
+  isAlive(hostId: string): boolean;
+  end(hostId: string): Promise<void>;
+  endOrphans(wanted: ReadonlySet<string>): Promise<void>;
+}
+
+export class Hosts implements AgentHosts {
   readonly #options: HostsOptions;
   readonly #clients = new Map<string, HostClient>();
   readonly #connecting = new Map<string, Promise<HostClient>>();
@@ -49,7 +64,7 @@ export class Hosts {
     return this.#clients.values();
   }
 
-  /** A host without work: the one kept ready, or a new one. Rejects with AgentError. */
+  /** A host without work: the one kept ready, or a new one. Rejects with AgentError, or StorageError for what the disk did. */
   async take(): Promise<HostClient> {
     const spare = this.#spare;
     this.#spare = undefined;
@@ -63,7 +78,7 @@ export class Hosts {
     const spare = this.#start();
     this.#spare = spare;
     spare.catch((error: Error) => {
-      this.#options.log(`No agent host could be kept ready: ${error.message}`);
+      this.#options.log(`No agent host could be kept ready: ${error.message}`, 'warn');
       if (this.#spare === spare) this.#spare = undefined;
     });
   }
@@ -91,6 +106,7 @@ export class Hosts {
   async end(hostId: string): Promise<void> {
     const file = this.#read(hostId);
     this.#clients.get(hostId)?.disconnect();
+    if (file?.pid && file.startTime && process.platform === 'win32' && isAlive({ pid: file.pid, startTime: file.startTime })) await endMarked(hostId, { leader: file.pid });
     if (file?.pid && file.startTime && isAlive({ pid: file.pid, startTime: file.startTime })) {
       try {
         process.kill(file.pid, 'SIGKILL');
@@ -109,6 +125,14 @@ export class Hosts {
       this.#options.log(`Ending the agent host ${hostId}, which has no turn any more.`);
       await this.end(hostId);
     }
+  }
+
+  /** Takes back a host that was taken for nothing; it is kept ready, or ended where one is ready already. */
+  giveBack({ hostId }: HostConnection): void {
+    const client = this.#clients.get(hostId);
+    if (!client || client.status) return; // It is gone; or it has a conversation, for which it stays.
+    if (this.#spare || this.#disposed) client.shutdown();
+    else this.#spare = Promise.resolve(client);
   }
 
   setPolicy(policy: PermissionPolicy): void {
@@ -132,8 +156,15 @@ export class Hosts {
     const hostId = newId();
     const socket = process.platform === 'win32' ? `\\\\.\\pipe\\branchline-${hostId}` : join(runtimeFolder(), `${hostId}.sock`);
     const file: HostFile = { hostId, token: randomBytes(24).toString('base64url'), socket, pid: null, startTime: null };
-    writeFileSync(join(folder, `${hostId}.json`), JSON.stringify(file), { mode: 0o600 });
-    const log = openSync(join(folder, `${hostId}.log`), 'a', 0o600);
+    let log: number;
+    try {
+      writeFileSync(join(folder, `${hostId}.json`), JSON.stringify(file), { mode: 0o600 });
+      log = openSync(join(folder, `${hostId}.log`), 'a', 0o600);
+    } catch (error) {
+      this.#forget(hostId, file);
+      if (isDiskTrouble(error)) throw new StorageError(storageMessage(error), { cause: error });
+      throw new AgentError(`The agent host could not be started: ${messageOf(error)}. Check the permissions of ${folder} and retry.`, { cause: error });
+    }
     let child: ChildProcess;
     try {
       child = spawn(process.execPath, [program, folder, hostId], {

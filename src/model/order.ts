@@ -25,12 +25,12 @@ export function positionBetween(before: number | undefined, after: number | unde
   return middle > before && middle < after ? middle : undefined;
 }
 
-type Row = Ordered & Pick<Turn, 'endedAt'>;
+type Row = Ordered & Pick<Turn, 'endedAt' | 'endedOrder'>;
 
-/** The order in which rows are shown: what has ended by time, then the line as it runs (requirements 12 and 49). */
+/** The order in which rows are shown: what has ended as it ended, then the line as it runs (requirements 12 and 49). */
 export function compareRows(a: Row, b: Row): number {
   const byEnd = Number(isEnded(b.state)) - Number(isEnded(a.state));
   if (byEnd !== 0) return byEnd;
-  const byTime = isEnded(a.state) ? (a.endedAt ?? 0) - (b.endedAt ?? 0) : 0;
-  return byTime || compareTurns(a, b);
+  if (!isEnded(a.state)) return compareTurns(a, b);
+  return (a.endedOrder ?? 0) - (b.endedOrder ?? 0) || (a.endedAt ?? 0) - (b.endedAt ?? 0) || compareTurns(a, b);
 }

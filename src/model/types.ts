@@ -75,6 +75,8 @@ export interface Branch {
   createdAt: number;
   /** When the present worktree state was entered. */
   changedAt: number;
+  /** Higher for what was made later, whatever the clock says. */
+  madeOrder: number;
 }
 
 export interface Session {
@@ -97,6 +99,8 @@ export interface Session {
   retired: string | null;
   closed: boolean;
   unread: boolean;
+  /** Higher for what was made later, whatever the clock says. */
+  madeOrder: number;
 }
 
 export interface Turn {
@@ -122,6 +126,8 @@ export interface Turn {
   permission: Permission | null;
   /** Last time the agent said anything, when the silence was marked; null while it speaks. */
   silentSince: number | null;
+  /** Higher for what ended later, whatever the clock says; null while it has not ended, or where that is not known. */
+  endedOrder: number | null;
 }
 
 /** One step in the life of a turn or worktree (requirement 15). */

@@ -1,8 +1,10 @@
 /** Removing a branch from Branchline: its turns, its agents, its worktree. The git branch and the transcripts stay. */
-import type { Hosts } from '../agents/hosts.ts';
-import { messageOf, RefusedError } from '../model/errors.ts';
+import type { AgentHosts } from '../agents/hosts.ts';
+import { messageOf, RefusedError, StorageError } from '../model/errors.ts';
 import { isActive, worktreeTransition } from '../model/transitions.ts';
 import type { Branch } from '../model/types.ts';
+import { Backoff } from '../platform/backoff.ts';
+import type { Log } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Provisioner } from '../worktrees/provisioner.ts';
 import { type AtRisk, atRisk, lossInWords, removeWorktree } from '../worktrees/removal.ts';
@@ -11,13 +13,19 @@ import type { Queue } from './queue.ts';
 export interface BranchRemovalOptions {
   store: Store;
   queue: Queue;
-  hosts: Hosts;
+  hosts: AgentHosts;
   provisioner: Provisioner;
   now: () => number;
+  /** What takes a worktree away; a parameter, so that a test can run histories without git. */
+  removeWorktree?: typeof removeWorktree;
+  log: Log;
 }
 
 export class BranchRemoval {
   readonly #options: BranchRemovalOptions;
+  readonly #underWay = new Set<string>();
+  readonly #again = new Backoff(() => this.reconcile());
+  #disposed = false;
 
   constructor(options: BranchRemovalOptions) {
     this.#options = options;
@@ -48,14 +56,34 @@ export class BranchRemoval {
     await this.#finish(branchId, force);
   }
 
-  /** Goes on with removals that a restart cut short, without force. */
-  async resume(): Promise<void> {
-    const { store } = this.#options;
-    const cut = Array.from(store.state.branches()).filter((branch) => branch.worktreeState === 'removing');
-    for (const branch of cut) await this.#finish(branch.id, false).catch(() => undefined); // The branch says what went wrong.
+  /** Goes on with removals that a restart or a failing disk cut short, without force. Returns at once. */
+  reconcile(): void {
+    const { store, log } = this.#options;
+    if (this.#disposed || store.mode !== 'open') return;
+    for (const branch of store.state.branches()) {
+      if (branch.worktreeState !== 'removing' || this.#underWay.has(branch.id)) continue;
+      this.#finish(branch.id, false).then(() => this.#again.succeeded(), (error) => log(`Removing ${branch.name}: ${messageOf(error)}`, 'warn')); // The branch says what went wrong.
+    }
   }
 
   async #finish(branchId: string, force: boolean): Promise<void> {
+    this.#underWay.add(branchId);
+    try {
+      await this.#work(branchId, force);
+    } catch (error) {
+      if (error instanceof StorageError && !this.#disposed) this.#again.failed();
+      throw error;
+    } finally {
+      this.#underWay.delete(branchId);
+    }
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#again.dispose();
+  }
+
+  async #work(branchId: string, force: boolean): Promise<void> {
     const { store, queue, hosts, provisioner, now } = this.#options;
     try {
       await provisioner.settle(branchId);
@@ -65,7 +93,7 @@ export class BranchRemoval {
         const session = client.status && store.state.session(client.status.sessionId);
         if (session?.branchId === branchId) await hosts.end(client.hostId);
       }
-      await removeWorktree(this.#branch(branchId), force);
+      await (this.#options.removeWorktree ?? removeWorktree)(this.#branch(branchId), force);
     } catch (error) {
       await store.commit((tx) => {
         tx.update('branch', branchId, {

@@ -8,22 +8,24 @@
 import { existsSync } from 'node:fs';
 import type { Job, PermissionPolicy, TurnStatus } from '../agentHost/protocol.ts';
 import type { Catalog } from '../agents/catalog.ts';
-import type { HostClient } from '../agents/hostClient.ts';
-import type { Hosts } from '../agents/hosts.ts';
-import { Git } from '../git/git.ts';
-import { messageOf, RefusedError } from '../model/errors.ts';
+import type { HostConnection } from '../agents/hostClient.ts';
+import type { AgentHosts } from '../agents/hosts.ts';
+import { messageOf, RefusedError, StorageError } from '../model/errors.ts';
 import { isActive, turnTransition, worktreeTransition } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
+import { Backoff } from '../platform/backoff.ts';
+import type { Log } from '../platform/log.ts';
 import { attachmentPath } from '../store/attachments.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { readTranscript, transcriptPath } from '../store/transcripts.ts';
+import type { ReviewedTip } from '../worktrees/reviewedTip.ts';
 import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 import { outcomeOf } from './outcome.ts';
 import { type EndOptions, endTurn, failQueuedTurn } from './turnEnd.ts';
 
 export interface DispatcherOptions extends EndOptions {
   store: Store;
-  hosts: Hosts;
+  hosts: AgentHosts;
   /** The storage's folder, for transcripts and attachments. */
   folder: string;
   catalog: () => Catalog;
@@ -31,7 +33,11 @@ export interface DispatcherOptions extends EndOptions {
   permissions: () => PermissionPolicy;
   keepRunning: () => boolean;
   trusted: () => boolean;
-  log: (message: string) => void;
+  /** What a review that starts now is of. */
+  tipOf: (branch: Branch) => Promise<ReviewedTip>;
+  log: Log;
+  /** Told what a person has to know and mend, once until it is over. */
+  onProblem: (message: string) => void;
 }
 
 /** Times that a turn may be put back because its host died before the hand-over, before that counts as a failure. */
@@ -46,6 +52,10 @@ export class Dispatcher {
   readonly #inFlight = new Map<string, string>();
   readonly #recovering = new Map<string, Promise<void>>();
   readonly #putBacks = new Map<string, number>();
+  /** Turns whose host's words are being written down. */
+  readonly #following = new Set<string>();
+  readonly #again = new Backoff(() => this.reconcile());
+  #hasToldOfTrouble = false;
   #disposed = false;
 
   constructor(options: DispatcherOptions) {
@@ -68,12 +78,13 @@ export class Dispatcher {
     for (const turnId of nextTurns(snapshot, (branchId) => this.#inFlight.has(branchId))) {
       const turn = state.turn(turnId) as Turn;
       this.#inFlight.set(turn.branchId, turnId);
-      this.#start(turn)
-        .catch((error) => this.#options.log(`Starting a turn: ${messageOf(error)}`))
-        .finally(() => {
-          this.#inFlight.delete(turn.branchId);
+      this.#start(turn).finally(() => this.#inFlight.delete(turn.branchId)).then(
+        () => {
+          this.#succeeded();
           this.reconcile();
-        });
+        },
+        (error) => this.#failed('Starting a turn', error),
+      );
     }
     const waiting = snapshot.trusted && Array.from(snapshot.branches.values()).some((branch) => branch.paused === 'no' && branch.line.at(-1)?.state === 'queued');
     if (waiting) this.#options.hosts.prepare();
@@ -82,12 +93,47 @@ export class Dispatcher {
   #lookAtActive(turn: Turn): void {
     if (this.#inFlight.get(turn.branchId) === turn.id) return;
     const client = turn.hostId ? this.#options.hosts.connected(turn.hostId) : undefined;
-    if (!client) void this.recover(turn.id);
-    else if (turn.cancelRequested) client.cancel(turn.id);
+    if (!client) {
+      void this.recover(turn.id);
+      return;
+    }
+    if (turn.cancelRequested) client.cancel(turn.id);
+    const { status } = client;
+    if (status?.turnId === turn.id && status.attempt === turn.attempt && isNews(status, turn)) this.follow(client, status);
+  }
+
+  /** Writes down what a host says of its turn; what can't be written now is written when it can. */
+  follow(client: HostConnection, status: TurnStatus): void {
+    if (this.#following.has(status.turnId)) return; // It looks again when that is written.
+    this.#following.add(status.turnId);
+    this.applyStatus(client, status).finally(() => this.#following.delete(status.turnId)).then(
+      () => {
+        this.#succeeded();
+        const turn = this.#store.state.turn(status.turnId);
+        if (turn && isActive(turn.state) && !this.#disposed) this.#lookAtActive(turn);
+      },
+      (error) => this.#failed('Following a turn', error),
+    );
+  }
+
+  #succeeded(): void {
+    this.#again.succeeded();
+    this.#hasToldOfTrouble = false;
+  }
+
+  /** Nothing was changed, so looking again later is all that is needed. */
+  #failed(doing: string, error: unknown): void {
+    if (this.#disposed) return;
+    this.#options.log(`${doing}: ${messageOf(error)}`, 'error');
+    if (!this.#hasToldOfTrouble && error instanceof StorageError && this.#store.mode === 'open') {
+      this.#hasToldOfTrouble = true;
+      this.#options.onProblem(`The queue waits: ${error.message} It goes on by itself then.`);
+    }
+    this.#again.failed();
   }
 
   async #start(turn: Turn): Promise<void> {
-    const { catalog, now } = this.#options;
+    const { catalog } = this.#options;
     const { state } = this.#store;
     const session = state.session(turn.sessionId) as Session;
     const branch = state.branch(turn.branchId) as Branch;
@@ -97,30 +143,38 @@ export class Dispatcher {
     const unusable = unusableSession(session, branch);
     if (unusable) return this.#failQueued(turn, unusable);
 
-    let client: HostClient;
+    let client: HostConnection | undefined;
+    let handedOver = false;
     try {
       client = await this.#hostFor(session, branch.id);
+      const review = session.kind === 'review' ? await this.#options.tipOf(branch) : {};
+      const started = await this.#markStarting(turn, client.hostId, review);
+      if (!started) return; // The queue changed meanwhile.
+      client.run(this.#jobFor(started, this.#store.state.session(session.id) as Session, branch, program));
+      handedOver = true;
+      if (this.#store.state.turn(turn.id)?.cancelRequested) client.cancel(turn.id);
     } catch (error) {
-      return this.#failQueued(turn, messageOf(error));
+      if (error instanceof StorageError) throw error;
+      await this.#failQueued(turn, messageOf(error));
+    } finally {
+      if (client && !handedOver) this.#options.hosts.giveBack(client);
     }
-    const review = session.kind === 'review' ? await this.#resolveReview(branch) : {};
-    const started = await this.#store.commit((tx) => {
+  }
+
+  /** Makes it durable that the turn is about to be handed to this host; undefined when it may not start any more. */
+  #markStarting(turn: Turn, hostId: string, review: Partial<Session>): Promise<Turn | undefined> {
+    const { now } = this.#options;
+    return this.#store.commit((tx) => {
       const row = tx.get('turn', turn.id);
       const home = tx.get('branch', turn.branchId);
       if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
       if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0) return undefined;
-      const patch = { state: turnTransition(row.state, 'starting'), hostId: client.hostId, attempt: row.attempt + 1, startedAt: now(), cancelRequested: false };
+      const patch = { state: turnTransition(row.state, 'starting'), hostId, attempt: row.attempt + 1, startedAt: now(), cancelRequested: false };
       tx.update('turn', row.id, patch);
-      tx.update('session', session.id, { ...review, worktreePath: home.worktreePath });
+      tx.update('session', row.sessionId, { ...review, worktreePath: home.worktreePath });
       tx.event('starting', row.branchId, row.id);
       return { ...row, ...patch };
     });
-    if (!started) {
-      if (!client.status) client.shutdown(); // Taken for nothing: the queue changed meanwhile.
-      return;
-    }
-    client.run(this.#jobFor(started, this.#store.state.session(session.id) as Session, branch, program));
-    if (this.#store.state.turn(turn.id)?.cancelRequested) client.cancel(turn.id);
   }
 
   #jobFor(turn: Turn, session: Session, branch: Branch, agent: Job['agent']): Job {
@@ -135,9 +189,9 @@ export class Dispatcher {
   }
 
   /** The host of this session that is still there, or one without work. Any other host of the branch is ended first (requirement 34). */
-  async #hostFor(session: Session, branchId: string): Promise<HostClient> {
+  async #hostFor(session: Session, branchId: string): Promise<HostConnection> {
     const { hosts } = this.#options;
-    let own: HostClient | undefined;
+    let own: HostConnection | undefined;
     for (const client of [...hosts.all()]) {
       const other = client.status && this.#store.state.session(client.status.sessionId);
       if (!client.status || other?.branchId !== branchId) continue;
@@ -147,20 +201,11 @@ export class Dispatcher {
     return own && !own.closed ? own : hosts.take();
   }
 
-  async #shutDown(client: HostClient): Promise<void> {
+  async #shutDown(client: HostConnection): Promise<void> {
     client.shutdown();
     const deadline = Date.now() + shutdownTime;
     while (!client.closed && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
     if (!client.closed) await this.#options.hosts.end(client.hostId);
-  }
-
-  /** The branch's tip and where it left its base, known before the agent runs (requirement 10). */
-  async #resolveReview(branch: Branch): Promise<Partial<Session>> {
-    const git = new Git(branch.worktreePath as string);
-    const tipSha = (await git.commit('HEAD')) ?? null;
-    const base = (branch.base && (await git.commit(branch.base))) || branch.baseSha;
-    const mergeBase = tipSha && base ? await git.line('merge-base', tipSha, base) : undefined;
-    return { tipSha, mergeBaseSha: mergeBase ?? branch.baseSha };
   }
 
   async #markMissing(branch: Branch): Promise<void> {
@@ -186,7 +231,7 @@ export class Dispatcher {
   }
 
   /** Writes what a host says of its turn; what is known already changes nothing. */
-  async applyStatus(client: HostClient, status: TurnStatus): Promise<void> {
+  async applyStatus(client: HostConnection, status: TurnStatus): Promise<void> {
     await this.#store.commit((tx) => {
       const turn = tx.get('turn', status.turnId);
       if (!turn || turn.hostId !== client.hostId || turn.attempt !== status.attempt || !isActive(turn.state)) return;
@@ -220,7 +265,7 @@ export class Dispatcher {
   }
 
   /** A host's connection closed. */
-  lost(client: HostClient): void {
+  lost(client: HostConnection): void {
     for (const turn of this.#store.state.active()) {
       if (turn.hostId === client.hostId) void this.recover(turn.id);
     }
@@ -234,7 +279,7 @@ export class Dispatcher {
     const under = this.#recovering.get(turnId);
     if (under) return under;
     const done = this.#recover(turnId)
-      .catch((error) => this.#options.log(`Recovering a turn: ${messageOf(error)}`))
+      .catch((error) => this.#failed('Recovering a turn', error))
       .finally(() => this.#recovering.delete(turnId));
     this.#recovering.set(turnId, done);
     return done;
@@ -268,7 +313,7 @@ export class Dispatcher {
   }
 
   /** Connects to a host; one that lives but does not answer gets a while before it is given up. */
-  async #reach(hostId: string): Promise<HostClient | undefined> {
+  async #reach(hostId: string): Promise<HostConnection | undefined> {
     const { hosts } = this.#options;
     for (const deadline = Date.now() + answerTime; ; ) {
       const client = await hosts.find(hostId);
@@ -312,7 +357,14 @@ export class Dispatcher {
 
   dispose(): void {
     this.#disposed = true;
+    this.#again.dispose();
   }
+}
+
+/** True when the host knows more of the turn than the store. */
+function isNews(status: TurnStatus, turn: Turn): boolean {
+  return status.state === 'ended' || (status.state === 'running' && turn.state === 'starting')
+    || turn.permission?.id !== status.permission?.id || turn.silentSince !== status.silentSince;
 }
 
 /** A conversation is only ever continued in its own worktree (requirement 32). */

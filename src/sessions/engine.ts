@@ -10,21 +10,23 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Catalog, makeCatalog, shellAgentId } from '../agents/catalog.ts';
 import type { AgentSetting } from '../agents/catalog.ts';
-import { Hosts } from '../agents/hosts.ts';
+import { type AgentHosts, Hosts, type HostsOptions } from '../agents/hosts.ts';
 import type { PermissionPolicy } from '../agentHost/protocol.ts';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import { type Clock, type IdSource, randomId } from '../model/ids.ts';
 import type { TranscriptEntry } from '../model/transcript.ts';
 import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
+import type { Log } from '../platform/log.ts';
 import type { Database } from '../store/database.ts';
 import { nodeFileSystem, type StoreFileSystem } from '../store/fileSystem.ts';
 import { manifestPath } from '../store/manifest.ts';
 import { emptyChange, Projection, type Change } from '../store/projection.ts';
 import { recover } from '../store/recovery.ts';
 import { Store } from '../store/store.ts';
-import { Provisioner } from '../worktrees/provisioner.ts';
+import { Provisioner, type ProvisionerOptions } from '../worktrees/provisioner.ts';
+import { reviewedTip } from '../worktrees/reviewedTip.ts';
 import type { WorktreeSettings } from '../worktrees/settings.ts';
-import { BranchRemoval } from './branchRemoval.ts';
+import { BranchRemoval, type BranchRemovalOptions } from './branchRemoval.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Queue } from './queue.ts';
 import { type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
@@ -52,12 +54,27 @@ export interface EngineOptions {
   openFolders: () => string[];
   ownCheckouts: () => string[];
   trusted: () => boolean;
-  log: (message: string) => void;
+  log: Log;
   /** Told of what a person has to know: damage that was found, a disk that failed. */
   onProblem: (message: string) => void;
   files?: StoreFileSystem;
+  /** Stand-ins for what is outside (processes, git), so that a test can run thousands of histories. */
+  outside?: Outside;
   now?: Clock;
   newId?: IdSource;
+}
+
+/** The agent hosts as the engine keeps them. */
+export interface EngineHosts extends AgentHosts {
+  setPolicy(policy: PermissionPolicy): void;
+  dispose(): void;
+}
+
+export interface Outside {
+  makeHosts: (options: HostsOptions) => EngineHosts;
+  steps: NonNullable<ProvisionerOptions['steps']>;
+  removeWorktree: NonNullable<BranchRemovalOptions['removeWorktree']>;
+  tipOf: typeof reviewedTip;
 }
 
 /** What only an owner has. */
@@ -66,7 +83,7 @@ export interface Owner {
   queue: Queue;
   dispatcher: Dispatcher;
   provisioner: Provisioner;
-  hosts: Hosts;
+  hosts: EngineHosts;
   removal: BranchRemoval;
 }
 
@@ -173,6 +190,7 @@ export class Engine {
     this.#owner?.hosts.setPolicy(this.#options.settings.permissions());
     this.#owner?.provisioner.reconcile();
     this.#owner?.dispatcher.reconcile();
+    this.#owner?.removal.reconcile();
     this.#emit(emptyChange());
   }
 
@@ -181,7 +199,7 @@ export class Engine {
       try {
         listener(change);
       } catch (error) {
-        this.#options.log(`A view failed to follow a change: ${messageOf(error)}`);
+        this.#options.log(`A view failed to follow a change: ${messageOf(error)}`, 'error');
       }
     }
   }
@@ -233,18 +251,21 @@ export class Engine {
     }
     this.#view = store.state;
     this.#opened.resolve();
-    const hosts = new Hosts({
+    const { outside } = this.#options;
+    const hostsOptions: HostsOptions = {
       folder: join(folder, 'hosts'), program: join(programs, 'agentHost.js'), epoch: store.epoch, newId, log,
       events: {
-        onStatus: (client, status) => void dispatcher.applyStatus(client, status).catch((error) => log(`Following a turn: ${messageOf(error)}`)),
+        onStatus: (client, status) => dispatcher.follow(client, status),
         onEntries: (sessionId, entries) => {
           for (const listener of this.#entries) listener({ sessionId, entries });
         },
         onClosed: (client) => dispatcher.lost(client),
       },
-    });
+    };
+    const hosts = outside?.makeHosts(hostsOptions) ?? new Hosts(hostsOptions);
     const dispatcher = new Dispatcher({
-      store, hosts, folder, now, newId, log, trusted,
+      store, hosts, folder, now, newId, log, onProblem, trusted,
+      tipOf: outside?.tipOf ?? reviewedTip,
       catalog: () => this.catalog,
       maxConcurrentTurns: settings.maxConcurrentTurns,
       permissions: settings.permissions,
@@ -256,9 +277,10 @@ export class Engine {
     const provisioner = new Provisioner({
       store, logs: join(folder, 'logs'), now, log, trusted, settings: settings.worktrees, ownCheckouts: this.#options.ownCheckouts,
       failHead: (tx, branchId, message) => dispatcher.failHead(tx, branchId, message),
+      ...(outside ? { steps: outside.steps } : {}),
     });
     const queue = new Queue({ store, files: this.#files, folder, newId, now, openFolders: this.#options.openFolders, defaultAgent: settings.defaultAgent });
-    const removal = new BranchRemoval({ store, queue, hosts, provisioner, now });
+    const removal = new BranchRemoval({ store, queue, hosts, provisioner, now, log, ...(outside ? { removeWorktree: outside.removeWorktree } : {}) });
     store.onDidChange((change) => {
       provisioner.reconcile();
       dispatcher.reconcile();
@@ -271,7 +293,6 @@ export class Engine {
     }
     this.#owner = { store, queue, dispatcher, provisioner, hosts, removal };
     this.readOnlyReason = undefined;
-    void removal.resume();
     this.reconcile();
   }
 
@@ -309,6 +330,7 @@ export class Engine {
     const owner = this.#owner;
     if (owner) {
       owner.dispatcher.dispose();
+      owner.removal.dispose();
       await owner.provisioner.dispose();
       owner.hosts.dispose();
       await owner.store.close();

@@ -78,7 +78,7 @@ export class Queue {
     try {
       return await this.#store.commit((tx) => {
         const branchId = this.#branchFor(tx, repository, name, input.base ?? null);
-        const session = this.#newSession(branchId, input);
+        const session = this.#newSession(branchId, input, tx.nextEvent());
         tx.insert('session', session);
         return { branchId, sessionId: session.id, turnId: this.#addTurn(tx, session, input.prompt, attachments) };
       });
@@ -182,8 +182,8 @@ export class Queue {
       if (!turn.cancelRequested) tx.update('turn', turn.id, { cancelRequested: true });
     } else {
       if (!canTurnBecome(turn.state, 'cancelled')) throw new RefusedError('This turn has ended already, so there is nothing to cancel.');
-      tx.update('turn', turn.id, { state: turnTransition(turn.state, 'cancelled'), endedAt: this.#options.now() });
-      tx.event('cancelled', turn.branchId, turn.id);
+      const endedOrder = tx.event('cancelled', turn.branchId, turn.id);
+      tx.update('turn', turn.id, { state: turnTransition(turn.state, 'cancelled'), endedAt: this.#options.now(), endedOrder });
     }
   }
 
@@ -196,7 +196,7 @@ export class Queue {
       }
       openSession(tx, turn.sessionId);
       tx.update('turn', turnId, {
-        state: turnTransition(turn.state, 'queued'), error: null, endedAt: null, startedAt: null, startSha: null, endSha: null,
+        state: turnTransition(turn.state, 'queued'), error: null, endedAt: null, endedOrder: null, startedAt: null, startSha: null, endSha: null,
         hostId: null, cancelRequested: false, permission: null, silentSince: null,
       });
       const branch = tx.get('branch', turn.branchId);
@@ -297,6 +297,7 @@ export class Queue {
       tx.insert('branch', {
         id, repository, name, base, baseSha: null, worktreeState: 'queued', worktreeStep: null, worktreePath: null,
         worktreeError: null, adopted: false, backgroundSetup: 'none', paused: 'no', unread: false, createdAt: now, changedAt: now,
+        madeOrder: tx.nextEvent(),
       });
       return id;
     }
@@ -310,11 +311,11 @@ export class Queue {
     return branch.id;
   }
 
-  #newSession(branchId: string, input: NewSession): Session {
+  #newSession(branchId: string, input: NewSession, madeOrder: number): Session {
     return {
       id: this.#options.newId(), branchId, kind: input.kind ?? 'commit', agent: input.agent ?? this.#options.defaultAgent(),
       title: input.title ?? titleFromPrompt(input.prompt), createdAt: this.#options.now(), agentSessionId: null, agentInfo: null,
-      worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false,
+      worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false, madeOrder,
     };
   }
 
@@ -324,7 +325,7 @@ export class Queue {
     tx.insert('turn', {
       id, sessionId: session.id, branchId: session.branchId, state: 'queued', prompt, attachments, position: this.#lastPosition,
       queuedAt: this.#options.now(), startedAt: null, endedAt: null, startSha: null, endSha: null, error: null, hostId: null,
-      attempt: 0, cancelRequested: false, permission: null, silentSince: null,
+      attempt: 0, cancelRequested: false, permission: null, silentSince: null, endedOrder: null,
     });
     tx.event('queued', session.branchId, id);
     return id;

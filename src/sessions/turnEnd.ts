@@ -24,17 +24,18 @@ export interface EndOptions {
 /** Does nothing for a turn that has ended already, so an end that is told twice is announced once. */
 export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndOptions): void {
   if (isEnded(turn.state) || turn.state === 'queued') return;
+  const endedOrder = tx.event(end.outcome, turn.branchId, turn.id);
   const failed = end.outcome === 'failed' || end.outcome === 'interrupted';
   tx.update('turn', turn.id, {
     state: turnTransition(turn.state, end.outcome),
     endedAt: options.now(),
+    endedOrder,
     error: end.message && end.outcome !== 'completed' ? { message: end.message } : null,
     startSha: end.startSha ?? turn.startSha,
     endSha: end.endSha ?? turn.endSha,
     permission: null,
     silentSince: null,
   });
-  tx.event(end.outcome, turn.branchId, turn.id);
   if (end.outcome !== 'cancelled') tx.update('session', turn.sessionId, { unread: true });
   const branch = tx.get('branch', turn.branchId);
   if (failed && options.onFailure() === 'pause' && branch?.paused === 'no') tx.update('branch', turn.branchId, { paused: 'failure' });
@@ -60,12 +61,13 @@ function queueReview(tx: Transaction, turn: Turn, end: TurnEnd, { canReview, new
   tx.insert('session', {
     id, branchId: turn.branchId, kind: 'review', agent: session.agent, title: `Review: ${session.title}`, createdAt: now(),
     agentSessionId: null, agentInfo: null, worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false,
+    madeOrder: tx.nextEvent(),
   });
   tx.insert('turn', {
     id: turnId, sessionId: id, branchId: turn.branchId, state: 'queued',
     prompt: `Review the commits ${end.startSha}..${end.endSha} on this branch. Look for bugs, missing tests and unclear code. Change nothing; list what you find, the most important first.`,
     attachments: [], position: turn.position + 1, queuedAt: now(), startedAt: null, endedAt: null, startSha: null, endSha: null,
-    error: null, hostId: null, attempt: 0, cancelRequested: false, permission: null, silentSince: null,
+    error: null, hostId: null, attempt: 0, cancelRequested: false, permission: null, silentSince: null, endedOrder: null,
   });
   tx.event('queued', turn.branchId, turnId);
 }

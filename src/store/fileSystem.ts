@@ -3,7 +3,9 @@
  * loses power, fills up or fails. Paths are absolute. Every method rejects with a Node system error (`code`).
  */
 import * as fs from 'node:fs';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { messageOf } from '../model/errors.ts';
 
 export interface StoreFile {
   /** May write less than asked; returns the number of bytes written. */
@@ -14,6 +16,7 @@ export interface StoreFile {
 }
 
 export interface StoreFileSystem {
+  /** Makes a folder and those above it, durably, where they are not there. */
   makeFolder(path: string): Promise<void>;
   list(path: string): Promise<string[]>;
   /** Undefined when there is no such file. */
@@ -67,9 +70,25 @@ class NodeFile implements StoreFile {
 export const hasCode = (error: unknown, ...codes: string[]): boolean =>
   error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
 
+export const isFull = (error: unknown): boolean => hasCode(error, 'ENOSPC', 'EDQUOT');
+/** True for what a disk does, not a program: it may be over by the next try. */
+export const isDiskTrouble = (error: unknown): boolean => isFull(error) || hasCode(error, 'EROFS', 'EIO');
+
+/** What happened to a write, and what to do, in words for people. */
+export function storageMessage(error: unknown): string {
+  if (isFull(error)) return 'The disk is full, so this could not be saved. Free some space and try again.';
+  if (hasCode(error, 'EROFS', 'EACCES', 'EPERM')) return 'The storage folder of this workspace is not writable, so this could not be saved. Check its permissions and try again.';
+  return `This could not be saved (${messageOf(error)}). Check the disk and try again.`;
+}
+
 export const nodeFileSystem: StoreFileSystem = {
   async makeFolder(path) {
-    await fs.promises.mkdir(path, { recursive: true, mode: 0o700 });
+    const made = await fs.promises.mkdir(path, { recursive: true, mode: 0o700 });
+    if (!made) return;
+    for (let here = path; ; here = dirname(here)) {
+      await nodeFileSystem.syncFolder(dirname(here));
+      if (here === made || dirname(here) === here) return;
+    }
   },
   list: (path) => fs.promises.readdir(path),
   async read(path) {
@@ -113,13 +132,18 @@ export async function writeFully(file: StoreFile, data: Uint8Array, position: nu
 /** Puts a file in place as a whole: temporary file, sync, rename, sync of the folder. */
 export async function replaceFile(files: StoreFileSystem, folder: string, path: string, data: Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
-  const file = await files.open(temporary, 'create');
   try {
-    await writeFully(file, data, 0);
-    await file.datasync();
-  } finally {
-    await file.close();
+    const file = await files.open(temporary, 'create');
+    try {
+      await writeFully(file, data, 0);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await files.rename(temporary, path);
+  } catch (error) {
+    await files.remove(temporary).catch(() => undefined); // What a full disk took of it is missed elsewhere.
+    throw error;
   }
-  await files.rename(temporary, path);
   await files.syncFolder(folder);
 }

@@ -22,6 +22,8 @@ export class Journal {
   #length: number;
   /** Checksum of the last line: the next line's link in the chain. */
   lastCrc: string;
+  /** The last append, so that it can be taken back. */
+  #last: { start: number; end: number; crcBefore: string };
 
   private constructor(file: StoreFile, number: number, length: number, lastCrc: string) {
     this.#file = file;
@@ -29,6 +31,7 @@ export class Journal {
     this.#length = length;
     this.#allocated = Math.max(preallocated, length);
     this.lastCrc = lastCrc;
+    this.#last = { start: length, end: length, crcBefore: lastCrc };
   }
 
   /** Makes a new journal durable: content, then its name in the folder. */
@@ -55,9 +58,10 @@ export class Journal {
     return this.#length;
   }
 
-  /** Writes and syncs whole lines; when it rejects, call `cut` before anything else. */
+  /** Writes and syncs whole lines; when it rejects, call `takeBack` before anything else. */
   async append(lines: Buffer, lastCrc: string): Promise<void> {
     const end = this.#length + lines.byteLength;
+    this.#last = { start: this.#length, end, crcBefore: this.lastCrc };
     if (end > this.#allocated) {
       const target = end + growth;
       await writeFully(this.#file, Buffer.alloc(target - this.#allocated), this.#allocated);
@@ -69,11 +73,14 @@ export class Journal {
     this.lastCrc = lastCrc;
   }
 
-  /** Takes a failed append of `length` bytes out again, durably. */
-  async cut(length: number): Promise<void> {
-    const end = Math.min(this.#length + length, this.#allocated);
-    if (end > this.#length) await writeFully(this.#file, Buffer.alloc(end - this.#length), this.#length);
+  /** Takes the last append out again, durably, whether or not it had succeeded. */
+  async takeBack(): Promise<void> {
+    const { start, end, crcBefore } = this.#last;
+    const written = Math.min(end, this.#allocated);
+    if (written > start) await writeFully(this.#file, Buffer.alloc(written - start), start);
     await this.#file.datasync();
+    this.#length = start;
+    this.lastCrc = crcBefore;
   }
 
   close(): Promise<void> {

@@ -7,8 +7,14 @@ import { crc32 } from 'node:zlib';
 import * as z from 'zod';
 import { replaceFile, type StoreFileSystem } from './fileSystem.ts';
 
-const schema = z.object({ format: z.number().int(), epoch: z.number().int(), owner: z.string() });
-export type Manifest = z.infer<typeof schema>;
+const manifestSchema = z.object({
+  format: z.number().int(),
+  epoch: z.number().int(),
+  owner: z.string(),
+  /** Of the database; the first version did not write it. */
+  schema: z.number().int().default(1),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
 
 export const manifestFormat = 1;
 export const manifestPath = (folder: string): string => join(folder, 'manifest.json');
@@ -27,6 +33,6 @@ export async function readManifest(files: StoreFileSystem, folder: string): Prom
   const text = Buffer.from(data).toString('utf8').trimEnd();
   const json = text.slice(9);
   if (text.slice(0, 8) !== checksum(json)) return 'damaged';
-  const parsed = schema.safeParse(JSON.parse(json));
+  const parsed = manifestSchema.safeParse(JSON.parse(json));
   return parsed.success ? parsed.data : 'damaged';
 }

@@ -44,6 +44,7 @@ export class Projection {
   turn(id: string): Turn | undefined {
     return this.#turns.get(id);
   }
+  /** In the order they were made. */
   branches(): Iterable<Branch> {
     return this.#branches.values();
   }
@@ -90,8 +91,9 @@ export class Projection {
   }
 
   load(tables: { branch: Branch[]; session: Session[]; turn: Turn[] }): void {
-    for (const branch of tables.branch) this.#putBranch(branch);
-    for (const session of tables.session.sort((a, b) => a.createdAt - b.createdAt)) this.#putSession(session);
+    const asMade = (a: { madeOrder: number }, b: { madeOrder: number }) => a.madeOrder - b.madeOrder;
+    for (const branch of tables.branch.sort(asMade)) this.#putBranch(branch);
+    for (const session of tables.session.sort(asMade)) this.#putSession(session);
     for (const turn of tables.turn) this.#putTurn(turn);
   }
 

@@ -31,18 +31,18 @@ export const columns: { readonly [T in TableName]: Columns<Tables[T]> } = {
   branch: {
     id: given, repository: given, name: given, base: nullable, baseSha: nullable,
     worktreeState: text('queued'), worktreeStep: nullable, worktreePath: nullable, worktreeError: json(null),
-    adopted: flag, backgroundSetup: text('none'), paused: text('no'), unread: flag, createdAt: given, changedAt: given,
+    adopted: flag, backgroundSetup: text('none'), paused: text('no'), unread: flag, createdAt: given, changedAt: given, madeOrder: text(0),
   },
   session: {
     id: given, branchId: given, kind: text('commit'), agent: text('shell'), title: given, createdAt: given,
     agentSessionId: nullable, agentInfo: nullable, worktreePath: nullable, tipSha: nullable, mergeBaseSha: nullable,
-    retired: nullable, closed: flag, unread: flag,
+    retired: nullable, closed: flag, unread: flag, madeOrder: text(0),
   },
   turn: {
     id: given, sessionId: given, branchId: given, state: text('queued'), prompt: given, attachments: json([]),
     position: given, queuedAt: given, startedAt: nullable, endedAt: nullable, startSha: nullable, endSha: nullable,
     error: json(null), hostId: nullable, attempt: text(0), cancelRequested: flag, permission: json(null),
-    silentSince: nullable,
+    silentSince: nullable, endedOrder: nullable,
   },
   event: { id: given, at: given, branchId: given, turnId: nullable, kind: given },
 };

@@ -11,7 +11,7 @@
 import { join } from 'node:path';
 import { messageOf, StorageError } from '../model/errors.ts';
 import type { Database } from './database.ts';
-import { hasCode, type StoreFileSystem, writeFully } from './fileSystem.ts';
+import { isFull, type StoreFileSystem, storageMessage, writeFully } from './fileSystem.ts';
 import { type Generation, writeGeneration } from './generations.ts';
 import { Journal, journalName } from './journal.ts';
 import { manifestFormat, manifestPath, readManifest, writeManifest } from './manifest.ts';
@@ -28,8 +28,10 @@ export interface Transaction {
   insert<T extends TableName>(table: T, row: Tables[T]): void;
   update<T extends TableName>(table: T, id: string, patch: Partial<Tables[T]>): void;
   remove(table: TableName, id: string): void;
-  /** Records a step in the life of a turn or worktree (requirement 15). */
-  event(kind: string, branchId: string, turnId?: string): void;
+  /** Records a step in the life of a turn or worktree (requirement 15); returns its number, higher than all before. */
+  event(kind: string, branchId: string, turnId?: string): number;
+  /** The number that the next event will have. */
+  nextEvent(): number;
 }
 
 export interface StoreOptions {
@@ -72,6 +74,7 @@ export class Store {
   #generations: Generation[];
   #journals: { number: number; firstSeq: number }[];
   #records = 0;
+  #checkpointHasFailed = false;
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #idle: NodeJS.Timeout | undefined;
@@ -109,7 +112,7 @@ export class Store {
     await files.makeFolder(folder);
     const manifest = await readManifest(files, folder);
     const known = typeof manifest === 'object' ? manifest : undefined;
-    if (known && known.format > manifestFormat) {
+    if (known && (known.format > manifestFormat || known.schema > schemaVersion)) {
       throw new StorageError('This workspace was last used with a newer version of Branchline. Update the extension to open its queue; nothing was changed.');
     }
     if (manifest === 'damaged') {
@@ -119,7 +122,7 @@ export class Store {
     const preview = known ? undefined : await recover(files, folder, options.makeDatabase);
     const epoch = (known?.epoch ?? preview?.highestEpoch ?? 0) + 1;
     preview?.database.close();
-    await writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner });
+    await withReserve(options, () => writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner, schema: schemaVersion }));
 
     const found = await recover(files, folder, options.makeDatabase);
     const schemaBefore = found.database.schemaVersion;
@@ -135,8 +138,9 @@ export class Store {
     });
     for (const problem of found.problems) options.onProblem(problem);
     if (schemaBefore !== schemaVersion || found.damaged.length > 0 || found.replayed > checkpointBytes || found.journals.length > 8) {
-      await store.checkpoint();
-      for (const name of found.damaged) {
+      const sound = await store.checkpoint().then(() => true, (error: unknown) => store.#checkpointFailed(error));
+      // Without a sound generation the damaged files are all there is of some records, and are read again at the next start.
+      for (const name of sound ? found.damaged : []) {
         const path = join(folder, name);
         await files.rename(path, `${path}.damaged-${options.now()}`).catch(() => undefined);
       }
@@ -178,7 +182,7 @@ export class Store {
       while (this.#queue.length > 0) {
         await this.#writeBatch(this.#queue.splice(0));
         if (this.#mode === 'open' && (this.#records >= checkpointRecords || this.#journal.length >= checkpointBytes)) {
-          await this.#checkpoint().catch((error) => this.#options.onProblem(`A checkpoint failed and will be tried again: ${messageOf(error)}`));
+          await this.#checkpoint().catch((error) => this.#checkpointFailed(error));
         }
       }
     } finally {
@@ -194,6 +198,8 @@ export class Store {
     }
     const database = this.#database;
     const applied: { one: Waiting; result: unknown; mutations: Mutation[]; changes: number }[] = [];
+    /** Changed nothing, but may have seen what others of the batch changed: answered when that is durable. */
+    const unchanged: { one: Waiting; result: unknown }[] = [];
     const eventId = this.#eventId;
     const touched = new Set<unknown>();
     const several = waiting.length > 1; // One alone is taken back by the transaction itself.
@@ -206,7 +212,7 @@ export class Store {
       try {
         const result = one.change(this.#transaction(mutations, tally, touched));
         if (several) database.release();
-        if (mutations.length === 0) one.resolve(result);
+        if (mutations.length === 0) unchanged.push({ one, result });
         else applied.push({ one, result, mutations, changes: tally.changes });
       } catch (error) {
         if (several) database.rollbackToSavepoint();
@@ -216,6 +222,7 @@ export class Store {
     }
     if (applied.length === 0) {
       database.rollback();
+      for (const { one, result } of unchanged) one.resolve(result);
       return;
     }
     let crc = this.#journal.lastCrc;
@@ -230,7 +237,7 @@ export class Store {
     if (failure) {
       database.rollback();
       this.#eventId = eventId;
-      for (const { one } of applied) one.reject(failure);
+      for (const { one } of [...applied, ...unchanged]) one.reject(failure);
       return;
     }
     database.commit();
@@ -239,25 +246,33 @@ export class Store {
     this.#records += applied.length;
     const change = emptyChange();
     for (const { mutations } of applied) this.state.apply(mutations, change);
-    for (const { one, result } of applied) one.resolve(result);
+    for (const { one, result } of [...applied, ...unchanged]) one.resolve(result);
     this.version += 1;
-    for (const listener of this.#listeners) listener(change);
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#options.onProblem(`Branchline could not follow a change (${messageOf(error)}). Reload the window; nothing is lost.`);
+      }
+    }
   }
 
   /** Returns the error to reject with, or undefined when the lines are durable and the storage is still ours. */
   async #makeDurable(lines: Buffer, crc: string, essential: boolean): Promise<StorageError | undefined> {
+    let fenced: boolean;
     try {
       await withReserve(this.#options, () => this.#journal.append(lines, crc), essential);
+      fenced = await this.#isFenced();
     } catch (error) {
       try {
-        await this.#journal.cut(lines.byteLength);
+        await this.#journal.takeBack();
         return new StorageError(storageMessage(error), { cause: error });
       } catch {
         this.#stop('The disk failed while saving, and the failed part could not be taken back. Reload the window to open the queue again.');
         return new StorageError(`${storageMessage(error)} Whether it was saved is unknown; reload the window to see.`, { cause: error, outcomeUnknown: true });
       }
     }
-    if (await this.#isFenced()) {
+    if (fenced) {
       this.#stop('Another window has taken over this workspace\'s queue.');
       return new StorageError('Another window has taken over this workspace\'s queue. Your text is kept; send it again there.', { outcomeUnknown: true });
     }
@@ -272,7 +287,7 @@ export class Store {
     const manifest = await readManifest(files, folder);
     if (manifest === 'missing' || manifest === 'damaged') {
       // Somebody removed or broke the file; the storage is still ours. Put it back, so that the next owner sees the epoch.
-      await writeManifest(files, folder, { format: manifestFormat, epoch: this.#epoch, owner });
+      await writeManifest(files, folder, { format: manifestFormat, epoch: this.#epoch, owner, schema: schemaVersion });
     } else if (manifest.epoch !== this.#epoch || manifest.owner !== owner) return true;
     this.#identity = files.identity(manifestPath(folder));
     return false;
@@ -307,7 +322,9 @@ export class Store {
         const id = this.#eventId;
         const at = this.#options.now();
         apply(['+', 'event', turnId ? { id, at, branchId, turnId, kind } : { id, at, branchId, kind }]);
+        return id;
       },
+      nextEvent: () => this.#eventId + 1,
     };
   }
 
@@ -351,6 +368,7 @@ export class Store {
     const generation = await writeGeneration(files, folder, seq, image);
     const kept = [generation, ...this.#generations.filter((one) => one.name !== generation.name)];
     this.#generations = kept.slice(0, 2);
+    this.#checkpointHasFailed = false;
     for (const old of kept.slice(2)) await files.remove(join(folder, old.name));
     await this.#dropJournals(this.#generations.at(-1)?.seq ?? 0);
   }
@@ -375,11 +393,18 @@ export class Store {
     this.#database.commit();
   }
 
+  /** A full disk fails every checkpoint until it has room; that is told once. */
+  #checkpointFailed(error: unknown): false {
+    if (!this.#checkpointHasFailed) this.#options.onProblem(`The saved queue could not be tidied up; nothing is lost, and it will be tried again. ${storageMessage(error)}`);
+    this.#checkpointHasFailed = true;
+    return false;
+  }
+
   #scheduleIdleCheckpoint(): void {
     clearTimeout(this.#idle);
     if (this.#mode !== 'open' || this.#records === 0) return;
     this.#idle = setTimeout(() => {
-      this.checkpoint().catch((error) => this.#options.onProblem(`A checkpoint failed and will be tried again: ${messageOf(error)}`));
+      this.checkpoint().catch((error) => this.#checkpointFailed(error));
     }, idleCheckpointDelay);
     this.#idle.unref();
   }
@@ -421,14 +446,8 @@ async function withReserve<T>(options: StoreOptions, write: () => Promise<T>, es
   try {
     return await write();
   } catch (error) {
-    if (!essential || !hasCode(error, 'ENOSPC', 'EDQUOT') || !options.files.identity(reservePath(options.folder))) throw error;
+    if (!essential || !isFull(error) || !options.files.identity(reservePath(options.folder))) throw error;
     await options.files.remove(reservePath(options.folder));
     return await write();
   }
-}
-
-function storageMessage(error: unknown): string {
-  if (hasCode(error, 'ENOSPC', 'EDQUOT')) return 'The disk is full, so this could not be saved. Free some space and try again.';
-  if (hasCode(error, 'EROFS', 'EACCES', 'EPERM')) return 'The storage folder of this workspace is not writable, so this could not be saved. Check its permissions and try again.';
-  return `This could not be saved (${messageOf(error)}). Check the disk and try again.`;
 }

@@ -2,26 +2,41 @@
  * Transcript files: JSON lines, append-only, one for each session, written by its agent host alone.
  */
 import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { type TranscriptDraft, type TranscriptEntry, transcriptEntrySchema } from '../model/transcript.ts';
-import { hasCode } from './fileSystem.ts';
+import { hasCode, nodeFileSystem } from './fileSystem.ts';
 
 export const transcriptPath = (folder: string, sessionId: string): string => join(folder, 'transcripts', `${sessionId}.jsonl`);
 
 /** Every sound entry in order. A line that is torn or not understood is left out. Empty when there is no file. */
-export async function readTranscript(path: string, after = 0): Promise<TranscriptEntry[]> {
+export async function readTranscript(path: string): Promise<TranscriptEntry[]> {
+  return (await readTranscriptFrom(path, 0)).entries;
+}
+
+/** Sound entries in whole lines from byte `offset` on, and where the next ones begin. */
+export async function readTranscriptFrom(path: string, offset: number): Promise<{ entries: TranscriptEntry[]; end: number }> {
   const entries: TranscriptEntry[] = [];
+  let end = offset;
+  let rest: Buffer[] = [];
   try {
-    for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
-      const entry = parseLine(line);
-      if (entry && entry.seq > after) entries.push(entry);
+    // Lines end with a line feed and nothing else: a text may hold U+2028 and other ends of lines, which readline would cut at.
+    for await (const part of createReadStream(path, { start: offset }) as AsyncIterable<Buffer>) {
+      const last = part.lastIndexOf(10);
+      rest.push(last < 0 ? part : part.subarray(0, last + 1));
+      if (last < 0) continue;
+      const whole = Buffer.concat(rest);
+      for (const line of whole.toString('utf8').split('\n')) {
+        const entry = parseLine(line);
+        if (entry) entries.push(entry);
+      }
+      end += whole.length;
+      rest = [part.subarray(last + 1)];
     }
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
   }
-  return entries;
+  return { entries, end };
 }
 
 function parseLine(line: string): TranscriptEntry | undefined {
@@ -53,8 +68,9 @@ export class TranscriptWriter {
 
   /** Opens at the end, after cutting a last line that a crash left without its newline. */
   static async open(path: string, now: () => number): Promise<TranscriptWriter> {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await nodeFileSystem.makeFolder(dirname(path));
     const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    await nodeFileSystem.syncFolder(dirname(path)); // Its name has to last as long as what is in it.
     const { size } = await file.stat();
     const { seq, end } = await lastLine(file, size);
     if (end < size) await file.truncate(end);

@@ -1,12 +1,18 @@
-/** Feeds one open conversation to the page: first what is on disk, then what is written, in batches, without gap or double. */
+/**
+ * Feeds one open conversation to the page: first what is on disk, then what is written, in batches, without gap or double.
+ * A window that only looks on is told of nothing; it follows the file.
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { dirname } from 'node:path';
 import type { TranscriptEntry } from '../model/transcript.ts';
 import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
-import { readTranscript, transcriptPath } from '../store/transcripts.ts';
+import { readTranscriptFrom, transcriptPath } from '../store/transcripts.ts';
 import type { ToView } from './protocol.ts';
 
 const atFirst = 400;
 const batchTime = 40;
+const lookTime = 100;
 /** Longest text that is sent of one entry; the transcript has all of it. */
 const longestText = 200_000;
 
@@ -18,6 +24,10 @@ export class ConversationFeed {
   #reading = 0;
   #pending: TranscriptEntry[] = [];
   readonly #flushing = new Batch(batchTime, () => this.#flush());
+  #watcher: FSWatcher | undefined;
+  /** Where in the file the next entries begin, for a window that looks on. */
+  #end = 0;
+  readonly #looking = new Batch(lookTime, () => void this.#look().catch(() => undefined)); // The next change of the file looks again.
 
   constructor(engine: Engine, send: (message: ToView) => void) {
     this.#engine = engine;
@@ -35,23 +45,52 @@ export class ConversationFeed {
     this.#pending = [];
     this.#reading += 1;
     const reading = this.#reading;
-    const entries = await readTranscript(transcriptPath(this.#engine.folder, sessionId));
+    const path = transcriptPath(this.#engine.folder, sessionId);
+    const { entries, end } = await readTranscriptFrom(path, 0);
     if (reading !== this.#reading) return;
     this.#reading = 0;
+    this.#end = end;
     const left = Math.max(0, entries.length - atFirst - earlier);
     this.#send({ type: 'conversation', sessionId, entries: entries.slice(left).map(shortened), left });
     this.#flush();
+    if (!this.#engine.isOwner) this.#watch(dirname(path));
   }
 
-  /** A window that only looks on is not told of entries; it reads again when the turn changed. */
-  refresh(sessions: ReadonlySet<string>): void {
-    if (!this.#engine.isOwner && this.#sessionId && (sessions.size === 0 || sessions.has(this.#sessionId))) void this.open(this.#sessionId, 0);
+  /** The store changed; the file of the open conversation may have, too. */
+  refresh(): void {
+    if (!this.#engine.isOwner && this.#sessionId) this.#looking.schedule();
+  }
+
+  #watch(folder: string): void {
+    if (this.#watcher) return;
+    try {
+      this.#watcher = watch(folder, () => this.refresh());
+      this.#watcher.on('error', () => undefined);
+    } catch {
+      // There is no transcript yet; the store's next change looks again.
+    }
+  }
+
+  async #look(): Promise<void> {
+    const sessionId = this.#sessionId;
+    const reading = this.#reading;
+    if (!sessionId || reading > 0 || this.#engine.isOwner) return;
+    const path = transcriptPath(this.#engine.folder, sessionId);
+    const from = this.#end;
+    const { entries, end } = await readTranscriptFrom(path, from);
+    if (sessionId !== this.#sessionId || reading !== this.#reading || from !== this.#end) return;
+    this.#end = end;
+    this.#pending.push(...entries);
+    this.#flush();
+    this.#watch(dirname(path));
   }
 
   close(): void {
     this.#sessionId = undefined;
     this.#reading = 0;
     this.#pending = [];
+    this.#watcher?.close();
+    this.#watcher = undefined;
   }
 
   #flush(): void {
@@ -61,6 +100,8 @@ export class ConversationFeed {
 
   dispose(): void {
     this.#flushing.dispose();
+    this.#looking.dispose();
+    this.#watcher?.close();
     this.#listener.dispose();
   }
 }

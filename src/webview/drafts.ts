@@ -1,10 +1,15 @@
-/** Texts that are being written, for each branch and session: a file of their own, so that no crash or reload takes them. */
+/** What is being written, for each branch and session: texts in one file, attachments in one for each, so that no crash or reload takes them. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { messageOf } from '../model/errors.ts';
 import { nodeFileSystem, replaceFile } from '../store/fileSystem.ts';
+import { type NewImage, newAttachmentSchema } from './protocol.ts';
 
 const fileSchema = z.record(z.string(), z.string());
+const attachmentsSchema = z.array(newAttachmentSchema);
 
 export class Drafts {
   readonly #folder: string;
@@ -32,6 +37,28 @@ export class Drafts {
     this.#writing = this.#writing.then(() => this.#write());
   }
 
+  setFiles(key: string, files: readonly NewImage[]): void {
+    this.#writing = this.#writing.then(() => this.#keep(async () => {
+      if (files.length === 0) return rm(this.#filesPath(key), { force: true });
+      const folder = join(this.#folder, 'drafts');
+      await nodeFileSystem.makeFolder(folder);
+      return replaceFile(nodeFileSystem, folder, this.#filesPath(key), Buffer.from(JSON.stringify(files)));
+    }));
+  }
+
+  async filesOf(key: string): Promise<NewImage[]> {
+    await this.#writing;
+    try {
+      return attachmentsSchema.safeParse(JSON.parse(await readFile(this.#filesPath(key), 'utf8'))).data ?? [];
+    } catch {
+      return []; // There are none.
+    }
+  }
+
+  #filesPath(key: string): string {
+    return join(this.#folder, 'drafts', `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
+  }
+
   #read(): Record<string, string> {
     try {
       return fileSchema.safeParse(JSON.parse(readFileSync(join(this.#folder, 'drafts.json'), 'utf8'))).data ?? {};
@@ -40,13 +67,19 @@ export class Drafts {
     }
   }
 
-  async #write(): Promise<void> {
+  #write(): Promise<void> {
     this.#scheduled = false;
-    try {
+    return this.#keep(async () => {
       await nodeFileSystem.makeFolder(this.#folder);
       await replaceFile(nodeFileSystem, this.#folder, join(this.#folder, 'drafts.json'), Buffer.from(JSON.stringify(this.#texts)));
+    });
+  }
+
+  async #keep(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
     } catch (error) {
-      this.#log(`Keeping a draft: ${error instanceof Error ? error.message : String(error)}`);
+      this.#log(`Keeping a draft: ${messageOf(error)}`);
     }
   }
 }

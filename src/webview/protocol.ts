@@ -67,8 +67,8 @@ const metaSchema = z.object({
 export type Meta = z.infer<typeof metaSchema>;
 
 const id = z.string().min(1).max(200);
-const newAttachment = z.object({ name: z.string().max(500), mimeType: z.string().max(200), base64: z.string() });
-export type NewImage = z.infer<typeof newAttachment>;
+export const newAttachmentSchema = z.object({ name: z.string().max(500), mimeType: z.string().max(200), base64: z.string() });
+export type NewImage = z.infer<typeof newAttachmentSchema>;
 
 export const toViewSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('snapshot'), version: z.number(), number: z.number(), scope: scopeSchema, branches: z.array(branchSchema), rows: z.array(rowSchema), meta: metaSchema, drafts: z.record(z.string(), z.string()) }),
@@ -92,10 +92,12 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('open'), sessionId: id, earlier: z.number().int().min(0).max(100_000) }),
   z.object({ type: z.literal('close') }),
   z.object({ type: z.literal('draft'), key: id, text: z.string().max(1_000_000) }),
+  /** Files of a draft, all of them. */
+  z.object({ type: z.literal('draftFiles'), key: id, files: z.array(newAttachmentSchema).max(20) }),
   z.object({ type: z.literal('seen'), sessionId: id.optional(), branchId: id.optional() }),
   z.object({
     type: z.literal('enqueue'), requestId, target: z.union([z.object({ sessionId: id }), z.object({ branchId: id }), z.object({ branch: z.string().max(300) }), z.object({ fromPrompt: z.literal(true) })]),
-    kind: z.enum(sessionKinds), agent: z.string().max(200), prompt: z.string().max(1_000_000), attachments: z.array(newAttachment).max(20),
+    kind: z.enum(sessionKinds), agent: z.string().max(200), prompt: z.string().max(1_000_000), attachments: z.array(newAttachmentSchema).max(20),
   }),
   z.object({ type: z.literal('turn'), requestId, action: z.enum(turnActions), turnId: id }),
   z.object({ type: z.literal('undo'), requestId, token: z.number().int() }),
@@ -107,6 +109,7 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('image'), requestId, sha256: z.string().regex(/^[0-9a-f]{64}$/), mimeType: z.string().max(200) }),
   z.object({ type: z.literal('log'), requestId, branchId: id }),
   z.object({ type: z.literal('pickFiles'), requestId }),
+  z.object({ type: z.literal('filesOfDraft'), requestId, key: id }),
   z.object({ type: z.literal('files'), requestId, query: z.string().max(200) }),
   z.object({ type: z.literal('fullPrompt'), requestId, turnId: id }),
   z.object({ type: z.literal('openFile'), requestId, branchId: id, path: z.string().max(4_000), line: z.number().int().optional() }),

@@ -11,6 +11,7 @@ import type { Engine } from '../sessions/engine.ts';
 import { attachmentPath, largestAttachment } from '../store/attachments.ts';
 import { readTranscript, transcriptPath } from '../store/transcripts.ts';
 import type { TranscriptDocuments } from '../transcriptDocuments.ts';
+import type { Drafts } from './drafts.ts';
 import type { ToHost } from './protocol.ts';
 
 export interface RequestContext {
@@ -18,6 +19,7 @@ export interface RequestContext {
   changes: Changes;
   transcripts: TranscriptDocuments;
   openInEditor: () => void;
+  drafts: Drafts | undefined;
   /** What a removal can be taken back with. */
   undo: Map<number, () => Promise<void>>;
 }
@@ -59,6 +61,8 @@ export async function answer(asked: Asked, context: RequestContext): Promise<unk
       return setupLog(asked.branchId, context.engine);
     case 'pickFiles':
       return pickFiles();
+    case 'filesOfDraft':
+      return context.drafts?.filesOf(asked.key) ?? [];
     case 'files':
       return findFiles(asked.query);
     case 'fullPrompt':
@@ -168,7 +172,8 @@ async function setupLog(branchId: string, engine: Engine): Promise<string> {
 }
 
 async function pickFiles(): Promise<{ name: string; mimeType: string; base64: string }[]> {
-  const chosen = (await vscode.window.showOpenDialog({ canSelectMany: true, title: 'Attach Files', openLabel: 'Attach' })) ?? [];
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+  const chosen = (await vscode.window.showOpenDialog({ canSelectMany: true, title: 'Attach Files', openLabel: 'Attach', ...(folder ? { defaultUri: folder } : {}) })) ?? [];
   const files: { name: string; mimeType: string; base64: string }[] = [];
   for (const uri of chosen) {
     const { size } = await vscode.workspace.fs.stat(uri);

@@ -3,7 +3,6 @@ import * as vscode from 'vscode';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
-import type { Change } from '../store/projection.ts';
 import { openFolders } from '../workspace.ts';
 import { findRepository } from '../worktrees/repositories.ts';
 import { ConversationFeed } from './conversationFeed.ts';
@@ -36,6 +35,7 @@ export class TimelineHost implements vscode.Disposable {
   #visible = true;
   #number = 0;
   #sent: { rows: Map<string, string>; order: string; branches: Map<string, string>; branchOrder: string; meta: string } | undefined;
+  #hasRepository = false;
   readonly #pushing = new Batch(batchTime, () => this.#push());
   #found: ReadonlySet<string> = new Set();
   #search = new AbortController();
@@ -45,12 +45,15 @@ export class TimelineHost implements vscode.Disposable {
     this.#webview = webview;
     this.#options = options;
     const { engine } = options;
-    this.#disposables.push(webview.onDidReceiveMessage((message: unknown) => this.#receive(message)));
+    this.#disposables.push(webview.onDidReceiveMessage((message: unknown) => this.#receive(message)), vscode.workspace.onDidChangeWorkspaceFolders(() => {
+      this.#lookForRepository();
+      this.#pushing.schedule();
+    }));
     if (!engine) return;
     this.#feed = new ConversationFeed(engine, (message) => this.#send(message));
     this.#stats = new RowStatsCache(engine.folder, (turn) => engine.state.branch(turn.branchId)?.repository, () => this.#pushing.schedule());
-    this.#disposables.push(this.#feed, engine.onDidChange((change: Change) => {
-      this.#feed?.refresh(change.sessions);
+    this.#disposables.push(this.#feed, engine.onDidChange(() => {
+      this.#feed?.refresh();
       this.#pushing.schedule();
     }));
     void engine.opened.then(() => this.#pushing.schedule());
@@ -101,6 +104,9 @@ export class TimelineHost implements vscode.Disposable {
       case 'draft':
         this.#options.drafts?.set(message.key, message.text);
         return;
+      case 'draftFiles':
+        this.#options.drafts?.setFiles(message.key, message.files);
+        return;
       case 'seen':
         void this.#options.engine?.ownerNow?.queue.markSeen(message).catch(() => undefined); // The mark stays; nothing is lost.
         return;
@@ -114,7 +120,7 @@ export class TimelineHost implements vscode.Disposable {
     const result = { type: 'result' as const, requestId: message.requestId };
     try {
       if (message.type !== 'command' && !engine) throw new RefusedError('Open a folder that is a git repository first.');
-      const value = await answer(message, { ...requests, engine: engine as Engine, undo: this.#undo });
+      const value = await answer(message, { ...requests, engine: engine as Engine, undo: this.#undo, drafts: this.#options.drafts });
       this.#send({ ...result, error: null, value: value ?? null });
     } catch (error) {
       this.#send({ ...result, error: messageOf(error), value: null });
@@ -126,6 +132,7 @@ export class TimelineHost implements vscode.Disposable {
     const queryChanged = scope.query !== this.#scope.query;
     this.#scope = scope;
     this.#sent = undefined;
+    this.#lookForRepository();
     if (queryChanged) {
       this.#search.abort();
       this.#search = new AbortController();
@@ -142,15 +149,18 @@ export class TimelineHost implements vscode.Disposable {
     this.#waitingReveal = undefined;
   }
 
+  #lookForRepository(): void {
+    this.#hasRepository = openFolders().some((folder) => findRepository(folder) !== undefined);
+  }
+
   #model(): Model {
     const { engine, defaultAgent } = this.#options;
-    const hasRepository = openFolders().some((folder) => findRepository(folder) !== undefined);
     if (!engine) {
-      return { branches: [], rows: [], meta: { agents: [], defaultAgent: 'shell', trusted: vscode.workspace.isTrusted, readOnly: null, hasRepository, history: [], moreEnded: 0, moreQueued: 0 } };
+      return { branches: [], rows: [], meta: { agents: [], defaultAgent: 'shell', trusted: vscode.workspace.isTrusted, readOnly: null, hasRepository: this.#hasRepository, history: [], moreEnded: 0, moreQueued: 0 } };
     }
     return modelOf(this.#scope, {
       state: engine.state, queue: engine.queueSnapshot(), catalog: engine.catalog, defaultAgent: defaultAgent(),
-      readOnly: engine.readOnlyReason ?? null, hasRepository, found: this.#found, stats: (turn) => this.#stats?.of(turn),
+      readOnly: engine.readOnlyReason ?? null, hasRepository: this.#hasRepository, found: this.#found, stats: (turn) => this.#stats?.of(turn),
     });
   }
 

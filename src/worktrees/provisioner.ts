@@ -12,6 +12,8 @@ import { isMissingProgram } from '../git/git.ts';
 import { LostBranchError, messageOf } from '../model/errors.ts';
 import { worktreeTransition } from '../model/transitions.ts';
 import type { Branch, ProvisioningStep } from '../model/types.ts';
+import { Backoff } from '../platform/backoff.ts';
+import type { Log } from '../platform/log.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { nextStep, stepAfter } from './nextStep.ts';
 import type { WorktreeSettings } from './settings.ts';
@@ -30,14 +32,16 @@ export interface ProvisionerOptions {
   ownCheckouts: () => string[];
   /** False in an untrusted workspace: nothing of the repository runs. */
   trusted: () => boolean;
-  log: (message: string) => void;
+  log: Log;
   /** Ends the turn at the head of a branch's line, which can't run any more. Part of the transaction that says why. */
   failHead: (tx: Transaction, branchId: string, message: string) => void;
+  /** What the steps do; a parameter, so that a test can run histories without git. */
+  steps?: Readonly<Record<ProvisioningStep, Step>>;
 }
 
 const repositoriesBesideEachOther = 3;
 
-const steps: Record<ProvisioningStep, Step> = { resolveBase, createWorktree, copyFiles, runSetup };
+const realSteps: Readonly<Record<ProvisioningStep, Step>> = { resolveBase, createWorktree, copyFiles, runSetup };
 const gitSteps: ReadonlySet<ProvisioningStep> = new Set(['resolveBase', 'createWorktree']);
 
 /** Steps that a person stops end with this. */
@@ -51,6 +55,7 @@ export class Provisioner {
   readonly #background = new Map<string, AbortController>();
   readonly #repositories = new Map<string, Mutex>();
   readonly #several = new Semaphore(repositoriesBesideEachOther);
+  readonly #again = new Backoff(() => this.reconcile());
   #disposed = false;
 
   constructor(options: ProvisionerOptions) {
@@ -70,13 +75,20 @@ export class Provisioner {
     // Nothing waits for it: a branch whose turns were all removed is not made for nobody.
     if (branch.worktreeState !== 'provisioning' && this.#options.store.state.line(branch.id).length === 0) return;
     const stop = new AbortController();
-    const done = this.#provision(branch.id, stop.signal)
-      .catch((error) => this.#options.log(`Provisioning ${branch.name}: ${messageOf(error)}`))
-      .finally(() => {
-        this.#work.delete(branch.id);
+    const done = this.#provision(branch.id, stop.signal).finally(() => this.#work.delete(branch.id)).then(
+      () => {
+        this.#again.succeeded();
         this.reconcile();
-      });
+      },
+      (error) => this.#failed(`Provisioning ${branch.name}`, error),
+    );
     this.#work.set(branch.id, { done, stop });
+  }
+
+  /** What a step found could not be written; it runs again when it can. */
+  #failed(doing: string, error: unknown): void {
+    this.#options.log(`${doing}: ${messageOf(error)}`, 'error');
+    if (!this.#disposed) this.#again.failed();
   }
 
   async #provision(branchId: string, signal: AbortSignal): Promise<void> {
@@ -126,7 +138,7 @@ export class Provisioner {
     const gone = branch.worktreePath !== null && !gitSteps.has(step) && !existsSync(branch.worktreePath);
     try {
       if (gone) throw new Error(`The folder ${branch.worktreePath} is gone. Retry to make it again.`);
-      const patch = await steps[step]({
+      const patch = await (this.#options.steps ?? realSteps)[step]({
         branch, signal,
         settings: settings(branch.repository),
         ownCheckouts: ownCheckouts(),
@@ -157,7 +169,7 @@ export class Provisioner {
 
   async #fail(branchId: string, step: ProvisioningStep, resumeAt: ProvisioningStep, error: unknown): Promise<void> {
     const message = isMissingProgram(error) ? 'git was not found. Install git, or mend PATH, and retry.' : messageOf(error).trim();
-    this.#options.log(`Provisioning failed at ${step}: ${message}`);
+    this.#options.log(`Provisioning failed at ${step}: ${message}`, 'warn');
     await this.#change(branchId, (row) => ({
       worktreeState: worktreeTransition(row.worktreeState, 'failed'), worktreeStep: resumeAt,
       worktreeError: { message, step }, unread: true, changedAt: this.#options.now(),
@@ -190,7 +202,7 @@ export class Provisioner {
         await this.#change(branch.id, () => ({ backgroundSetup: 'failed', worktreeError: { message: messageOf(error), step: 'runSetup' }, unread: true }));
       }
     };
-    run().catch((error) => this.#options.log(`Setup of ${branch.name}: ${messageOf(error)}`)).finally(() => this.#background.delete(branch.id));
+    run().finally(() => this.#background.delete(branch.id)).catch((error) => this.#failed(`Setup of ${branch.name}`, error));
   }
 
   /** Where the output of a branch's setup commands goes. */
@@ -214,6 +226,7 @@ export class Provisioner {
   /** Ends the steps under way without a trace: they go on at the next start. */
   async dispose(): Promise<void> {
     this.#disposed = true;
+    this.#again.dispose();
     for (const stop of this.#background.values()) stop.abort();
     for (const { stop } of this.#work.values()) stop.abort();
     await Promise.allSettled([...this.#work.values()].map(({ done }) => done));

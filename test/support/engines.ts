@@ -29,26 +29,30 @@ export interface TestEngine {
   log: string[];
 }
 
+export const testSettings = (patch: Partial<TestSettings> = {}): TestSettings => ({
+  agents: {}, defaultAgent: 'shell', maxConcurrentTurns: 4, onFailure: 'pause', permissions: 'ask', autoReview: false,
+  keepRunning: true, worktrees: {}, trusted: true, ...patch,
+});
+
+/** Settings that are read anew each time, so that they may be changed while an engine runs. */
+export const engineSettings = (settings: TestSettings): EngineSettings => ({
+  agents: () => settings.agents,
+  defaultAgent: () => settings.defaultAgent,
+  maxConcurrentTurns: () => settings.maxConcurrentTurns,
+  onFailure: () => settings.onFailure,
+  permissions: () => settings.permissions,
+  autoReview: () => settings.autoReview,
+  keepRunning: () => settings.keepRunning,
+  worktrees: () => ({ location: defaultLocation, include: [], symlinkDirectories: [], setup: [], ...settings.worktrees }),
+});
+
 /** An engine on `storage` with `repository` open; settings may be changed while it runs. */
 export function startEngine(storage: string, repository: string, patch: Partial<TestSettings> = {}, options: Partial<EngineOptions> = {}): TestEngine {
-  const settings: TestSettings = {
-    agents: {}, defaultAgent: 'shell', maxConcurrentTurns: 4, onFailure: 'pause', permissions: 'ask', autoReview: false,
-    keepRunning: true, worktrees: {}, trusted: true, ...patch,
-  };
+  const settings = testSettings(patch);
   const problems: string[] = [];
   const log: string[] = [];
-  const engineSettings: EngineSettings = {
-    agents: () => settings.agents,
-    defaultAgent: () => settings.defaultAgent,
-    maxConcurrentTurns: () => settings.maxConcurrentTurns,
-    onFailure: () => settings.onFailure,
-    permissions: () => settings.permissions,
-    autoReview: () => settings.autoReview,
-    keepRunning: () => settings.keepRunning,
-    worktrees: () => ({ location: defaultLocation, include: [], symlinkDirectories: [], setup: [], ...settings.worktrees }),
-  };
   const engine = Engine.start({
-    folder: join(storage, 'storage'), programs, loadDatabase: async () => makeDatabase, settings: engineSettings,
+    folder: join(storage, 'storage'), programs, loadDatabase: async () => makeDatabase, settings: engineSettings(settings),
     openFolders: () => [repository], ownCheckouts: () => [repository], trusted: () => settings.trusted,
     log: (message) => log.push(message), onProblem: (message) => problems.push(message), ...options,
   });

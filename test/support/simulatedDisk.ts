@@ -168,3 +168,61 @@ function put(content: Buffer<ArrayBuffer>, offset: number, data: Buffer<ArrayBuf
   data.copy(next, offset);
   return next;
 }
+
+/** A disk that one process can be cut off from, as if it had been killed: the next operations of that process never happen. */
+export class SeveredDisk implements StoreFileSystem {
+  readonly #disk: SimulatedDisk;
+  #left = Number.POSITIVE_INFINITY;
+
+  constructor(disk: SimulatedDisk) {
+    this.#disk = disk;
+  }
+
+  sever(): void {
+    this.#left = 0;
+  }
+  severAfter(operations: number): void {
+    this.#left = Math.min(this.#left, operations);
+  }
+  get isSevered(): boolean {
+    return this.#left <= 0;
+  }
+
+  async #step<T>(operation: () => Promise<T>): Promise<T> {
+    if (this.isSevered) throw Object.assign(new Error('This process is no more.'), { code: 'EIO' });
+    this.#left -= 1;
+    return operation();
+  }
+
+  makeFolder(): Promise<void> {
+    return this.#step(() => this.#disk.makeFolder());
+  }
+  list(path: string): Promise<string[]> {
+    return this.#step(() => this.#disk.list(path));
+  }
+  read(path: string): Promise<Uint8Array | undefined> {
+    return this.#step(() => this.#disk.read(path));
+  }
+  open(path: string, mode: 'create' | 'existing'): Promise<StoreFile> {
+    return this.#step(async () => {
+      const file = await this.#disk.open(path, mode);
+      return {
+        write: (data, position) => this.#step(() => file.write(data, position)),
+        datasync: () => this.#step(() => file.datasync()),
+        close: () => file.close(),
+      };
+    });
+  }
+  rename(from: string, to: string): Promise<void> {
+    return this.#step(() => this.#disk.rename(from, to));
+  }
+  remove(path: string): Promise<void> {
+    return this.#step(() => this.#disk.remove(path));
+  }
+  syncFolder(): Promise<void> {
+    return this.#step(() => this.#disk.syncFolder());
+  }
+  identity(path: string): string | undefined {
+    return this.#disk.identity(path);
+  }
+}

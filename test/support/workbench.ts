@@ -11,6 +11,9 @@ import { makeRepository } from './repositories.ts';
 
 export const testAgentSetting = { test: { name: 'Test Agent', command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] } };
 
+/** Milliseconds between two looks at what can't be waited for otherwise. */
+const lookAgain = 50;
+
 export class Workbench {
   readonly folder: string;
   readonly repository: string;
@@ -78,6 +81,7 @@ export class Workbench {
         if (found > 0) return frame;
       }
       await window.page.locator('iframe.webview').first().waitFor();
+      await window.page.waitForTimeout(lookAgain);
     }
   }
 
@@ -140,12 +144,15 @@ export class Window {
 
   async command(title: string): Promise<void> {
     const input = this.quickInput.locator('input').first();
-    for (let tries = 0; tries < 5 && !(await input.isVisible()); tries += 1) {
-      await this.page.keyboard.press('F1'); // A workbench that is just coming up drops keys.
+    const found = this.quickInput.locator('.monaco-list-row.focused', { hasText: title });
+    // A workbench that is just coming up drops keys, and a palette that is just going away takes a text with it.
+    for (let tries = 0; tries < 6 && !(await found.isVisible()); tries += 1) {
+      await this.page.keyboard.press('F1');
       await input.waitFor({ timeout: 2_000 }).catch(() => undefined);
+      await input.fill(`>${title}`, { timeout: 1_000 }).catch(() => undefined);
+      await found.waitFor({ timeout: 2_000 }).catch(() => undefined);
     }
-    await input.fill(`>${title}`);
-    await this.quickInput.locator('.monaco-list-row.focused', { hasText: title }).waitFor();
+    await found.waitFor();
     await this.page.keyboard.press('Enter');
   }
 
@@ -165,7 +172,7 @@ export class Window {
 
 /** Looks again and again until it holds; the limit is the test's own. */
 async function poll(condition: () => boolean, what: string): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !condition(); await new Promise((resolve) => setImmediate(resolve))) {
+  for (const deadline = Date.now() + 20_000; !condition(); await new Promise((resolve) => setTimeout(resolve, lookAgain))) {
     if (Date.now() > deadline) throw new Error(`Waited in vain until ${what}.`);
   }
 }

@@ -154,6 +154,9 @@ describe('Where nothing can be queued', function () {
   it('queues in an untrusted workspace, runs nothing, and says why', async () => {
     const window = await workbench.open();
     await window.page.locator('.pane-body', { hasText: 'This workspace is not trusted' }).first().waitFor();
+    const timeline = await workbench.frameOf(window, 'sidebar');
+    await timeline.locator('.banner', { hasText: 'nothing runs until you trust it' }).getByRole('button', { name: 'Manage trust' }).waitFor();
+    await timeline.getByRole('button', { name: 'Queue (waits: the workspace is not trusted)' }).waitFor();
     await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
     await window.pick('branch', 'New branch named from the prompt');
     await window.pick('kind', 'Note');

@@ -30,7 +30,9 @@ describe('The timeline', function () {
     await toTimeline();
   });
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await workbench.picture(this.currentTest.title);
+    if (this.currentTest?.state !== 'failed') return;
+    await workbench.picture(this.currentTest.title);
+    await back().catch(() => undefined); // The next tests begin at the list.
   });
   after(async () => {
     await workbench?.stop();
@@ -47,6 +49,13 @@ describe('The timeline', function () {
     await composer.press('Enter');
     await row(shown).first().waitFor();
   };
+  const paste = (name: string) => composer.evaluate((area, [name, base64]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type: 'image/png' }));
+    area.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  }, [name, pixel] as const);
+  const thumbnail = (name: string) => timeline.locator(`.composer .thumbnails img[alt="${name}"]`);
+  const back = () => timeline.getByRole('button', { name: 'Back to the timeline' }).click({ timeout: 5_000 });
   const inWorktree = (path: string) => join(workbench.folder, 'sample.worktrees', 'ui', 'one', path);
 
   it('queues while the worktree is prepared, and shows each step (requirements 1, 2, 13, 25)', async () => {
@@ -100,17 +109,19 @@ describe('The timeline', function () {
     assert.equal(readFileSync(inWorktree('../order'), 'utf8'), 'second\nedited\n');
   });
 
-  it('keeps a draft for each branch, the open conversation and its place over a reload', async () => {
+  it('keeps a draft for each branch with its images, the open conversation and its place over a reload', async () => {
     await write(`burst 400`);
     await row('burst 400').locator('.state-completed').waitFor();
     await composer.fill('a draft that is not sent');
+    await paste('draft.png');
+    await thumbnail('draft.png').waitFor();
     const list = timeline.locator('.list');
     const place = await list.evaluate((element) => {
       element.scrollTop = 20;
       return element.scrollTop;
     });
     assert.ok(place > 0);
-    await row('burst 400').locator('.row-title').click();
+    await row('burst 400').locator('.row-title').dispatchEvent('click'); // A click would scroll it into view first.
     await timeline.locator('.block-text', { hasText: 'line 399' }).waitFor();
     await composer.fill('a follow-up draft');
     await workbench.waitForFile('drafts.json', /a follow-up draft/);
@@ -122,9 +133,10 @@ describe('The timeline', function () {
     await timeline.locator('.block-text', { hasText: 'line 399' }).waitFor();
     assert.equal(await composer.inputValue(), 'a follow-up draft');
     await composer.fill('');
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await back();
     await row('burst 400').waitFor();
     assert.equal(await composer.inputValue(), 'a draft that is not sent');
+    await thumbnail('draft.png').waitFor();
     await timeline.locator('.list').evaluate((element, place) => new Promise<void>((resolve, reject) => {
       const look = (frames: number) => {
         if (Math.abs(element.scrollTop - place) < 1) resolve();
@@ -134,17 +146,13 @@ describe('The timeline', function () {
       look(0);
     }), place);
     await composer.fill('');
+    await timeline.getByRole('button', { name: 'Remove draft.png' }).click();
+    await thumbnail('draft.png').waitFor({ state: 'detached' });
   });
 
   it('takes a pasted image to the agent, byte for byte (requirement 8)', async () => {
-    await composer.focus();
-    await composer.evaluate((area, base64) => {
-      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-      const data = new DataTransfer();
-      data.items.add(new File([bytes], 'shot.png', { type: 'image/png' }));
-      area.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
-    }, pixel);
-    await timeline.locator('.composer .thumbnails img').waitFor();
+    await paste('shot.png');
+    await thumbnail('shot.png').waitFor();
     await write('images');
     await row('images').locator('.state-completed').waitFor();
     await row('images').locator('.row-title').click();
@@ -157,7 +165,7 @@ describe('The timeline', function () {
     await composer.press('Enter');
     await timeline.locator('.block-text', { hasText: 'followed up' }).waitFor();
     assert.equal(await timeline.locator('.block-prompt').count(), 2);
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await back();
   });
 
   it('shows thoughts, plans, tools with their changes, usage and code', async () => {
@@ -174,6 +182,17 @@ describe('The timeline', function () {
     await window.page.locator('.tab', { hasText: 'b.txt' }).waitFor();
   });
 
+  it('follows the end while the reader is there, stays put when not, and says that there is more below', async () => {
+    const scroller = timeline.locator('.conversation-scroller');
+    const distance = () => scroller.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight);
+    await scroller.evaluate((element) => element.scrollTo(0, element.scrollHeight)); // The reader looked around before.
+    await timeline.locator('.new-below').waitFor({ state: 'detached' });
+    await scroller.evaluate((element) => element.scrollTo(0, element.scrollTop - 200));
+    await timeline.getByRole('button', { name: 'New below' }).click();
+    await timeline.locator('.new-below').waitFor({ state: 'detached' });
+    assert.ok((await distance()) < 24);
+  });
+
   it('answers a permission request by keyboard, and all places follow', async () => {
     const allow = timeline.locator('.block-permission vscode-button', { hasText: 'Reject' });
     await allow.focus();
@@ -181,7 +200,7 @@ describe('The timeline', function () {
     await timeline.locator('.block-permission', { hasText: 'Answered: Reject' }).waitFor();
     await timeline.locator('.block-text', { hasText: 'answer: no' }).waitFor();
     await window.row(/needs your approval/).waitFor({ state: 'detached' });
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await back();
   });
 
   it('opens the changes of a turn side by side, and copies a conversation as Markdown', async () => {
@@ -196,7 +215,7 @@ describe('The timeline', function () {
     await timeline.getByRole('button', { name: 'Open transcript as a document' }).click();
     await window.page.locator('.tab', { hasText: 'write a txt one.md' }).waitFor();
     await window.command('View: Close All Editors');
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await back();
   });
 
   it('pauses and resumes, drags, sends now, and cancels', async () => {
@@ -260,6 +279,11 @@ describe('The timeline', function () {
     await frame.getByLabel('Branch shown').selectOption({ label: 'All branches' });
     await frame.locator('.row', { hasText: 'write a.txt one' }).waitFor();
     assert.equal(await frame.locator('branchline-composer textarea').getAttribute('readonly'), '');
+    await write('say one\nwait ../looked-on\nsay seen by both', 'say one');
+    await frame.locator('.row-title', { hasText: 'say one' }).click();
+    await frame.locator('.block-text', { hasText: 'one' }).waitFor();
+    writeFileSync(inWorktree('../looked-on'), '');
+    await frame.locator('.block-text', { hasText: 'seen by both' }).waitFor();
     await second.page.close({ runBeforeUnload: true });
   });
 
@@ -268,7 +292,7 @@ describe('The timeline', function () {
     await window.row(/say made at last, completed/).click();
     await timeline.locator('.detail h1', { hasText: 'say made at last' }).waitFor();
     await timeline.locator('.block-text', { hasText: 'made at last' }).waitFor();
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await back();
     await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
   });
 
@@ -283,6 +307,38 @@ describe('The timeline', function () {
     await timeline.getByLabel('Branch', { exact: true }).selectOption('');
   });
 
+  it('takes files that are dropped or picked, and lets them be removed one by one', async () => {
+    await composer.evaluate((area) => {
+      const data = new DataTransfer();
+      for (const name of ['one.txt', 'two.txt']) data.items.add(new File(['text'], name, { type: 'text/plain' }));
+      area.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+    });
+    const chip = (name: string) => timeline.locator('.composer .chip', { hasText: name });
+    await chip('two.txt').waitFor();
+    await timeline.getByRole('button', { name: 'Remove one.txt' }).click();
+    await chip('one.txt').waitFor({ state: 'detached' });
+    await timeline.getByRole('button', { name: 'Attach files' }).click();
+    await window.quickInput.locator('.quick-input-title', { hasText: 'Attach Files' }).waitFor();
+    const path = window.quickInput.locator('input').first();
+    await window.quickInput.locator('.monaco-list-row', { hasText: 'README.md' }).waitFor(); // It writes the folder into the field when it has read it.
+    await path.fill(join(workbench.repository, 'README.md'));
+    await window.quickInput.getByRole('button', { name: 'Attach' }).click();
+    await chip('README.md').waitFor();
+    await write('say attached\nimages\nsay [a page](https://example.com/page)', 'say attached');
+    await row('say attached').locator('.state-completed').waitFor();
+    await row('say attached').locator('.row-title').click();
+    await timeline.locator('.block-text', { hasText: 'link two.txt' }).filter({ hasText: 'link README.md' }).waitFor();
+  });
+
+  it('opens a link only after a question of VS Code, which names its target', async () => {
+    await timeline.getByRole('link', { name: 'a page' }).click();
+    const dialog = window.page.locator('.monaco-dialog-box', { hasText: 'https://example.com/page' });
+    await dialog.waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await back();
+  });
+
   it('completes file names after @, and brings back what was written before', async () => {
     await composer.pressSequentially('look at @READ');
     await timeline.getByRole('option', { name: 'README.md' }).waitFor();
@@ -290,7 +346,7 @@ describe('The timeline', function () {
     assert.equal(await composer.inputValue(), 'look at @README.md ');
     await composer.fill('');
     await composer.press('ArrowUp');
-    assert.equal(await composer.inputValue(), 'hang again');
+    assert.match(await composer.inputValue(), /^say attached/);
     await composer.fill('');
   });
 
@@ -329,7 +385,7 @@ describe('The timeline', function () {
   };
 
   for (const theme of ['Default Light Modern', 'Default Dark Modern', 'Default High Contrast']) {
-    it(`has nothing serious for axe-core in ${theme}, at 250 and 900 px`, async () => {
+    it(`has nothing serious for axe-core in ${theme}, at 250 and 1,200 px`, async () => {
       await workbench.setTheme(window, theme);
       await timeline.locator(`body.${theme.includes('Contrast') ? 'vscode-high-contrast' : theme.includes('Dark') ? 'vscode-dark' : 'vscode-light'}`).waitFor();
       await timeline.locator('.row').first().waitFor();
@@ -337,15 +393,30 @@ describe('The timeline', function () {
       await row('say Work').locator('.row-title').click();
       await timeline.locator('.block-tool').first().waitFor();
       await violations(timeline, `${theme}, conversation`);
-      await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+      await back();
       await timeline.getByRole('button', { name: 'Open in an editor tab' }).click();
       const editor = await workbench.frameOf(window, 'editor');
+      await window.page.setViewportSize({ width: 1_560, height: 1_000 });
       await editor.locator('.row-title', { hasText: 'say Work' }).click();
       await editor.locator('.block-tool').first().waitFor();
+      assert.ok((await editor.locator('body').evaluate((body) => body.clientWidth)) >= 1_200);
       await violations(editor, `${theme}, wide`);
       await window.command('View: Close All Editors');
+      await window.page.setViewportSize({ width: 1_280, height: 1_000 });
     });
   }
+
+  it('fits at 200 % zoom: nothing is cut off sideways, list and composer are both in view', async () => {
+    await window.page.setViewportSize({ width: 640, height: 500 });
+    await composer.scrollIntoViewIfNeeded();
+    await timeline.locator('.composer .submit').waitFor();
+    const facts = await timeline.locator('body').evaluate((body) => ({
+      wide: body.scrollWidth - body.clientWidth, tall: body.scrollHeight - body.clientHeight, list: (body.querySelector('.list')?.clientHeight ?? 0) >= 60,
+      cut: Array.from(body.querySelectorAll('.overview button, .overview select, .overview textarea')).filter((one) => one.getBoundingClientRect().right > body.clientWidth + 1).map((one) => one.outerHTML),
+    }));
+    await window.page.setViewportSize({ width: 1_280, height: 1_000 });
+    assert.deepEqual(facts, { wide: 0, tall: 0, list: true, cut: [] });
+  });
 
   it(`lets nothing run, and stays alive, whatever an agent says: ${hostileOutputs.length} hostile outputs`, async function () {
     this.timeout(180_000);
@@ -363,7 +434,7 @@ describe('The timeline', function () {
       wide: (body.querySelector('.conversation-scroller')?.scrollWidth ?? 0) - (body.querySelector('.conversation-scroller')?.clientWidth ?? 0),
     }));
     assert.deepEqual(facts, { pwned: false, scripts: 0, handlers: 0, links: [], wide: 0 });
-    await timeline.getByRole('button', { name: 'Back to the timeline' }).click();
+    await back();
     await write('say still alive');
     await row('say still alive').locator('.state-completed').waitFor();
     assert.ok(!existsSync(inWorktree('pwned')));

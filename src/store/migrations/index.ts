@@ -1,8 +1,9 @@
 import { initial } from './001_initial.ts';
+import { order } from './002_order.ts';
 
 /**
  * SQL that brings the schema from version `index` to `index + 1`. A released one is never changed; a new one goes at the
  * end, with a fixture of the version before it in the tests.
  */
-export const migrations: readonly string[] = [initial];
+export const migrations: readonly string[] = [initial, order];
 export const schemaVersion = migrations.length;

@@ -6,10 +6,10 @@ import { sessionKinds, turnStates } from '../../model/types.ts';
 import { type BranchInfo, firstScope, type Meta, type Request, type Row, type Scope, timelineVersion, type ToView, type turnActions } from '../protocol.ts';
 import type { ComposerElement, ComposerTarget } from './composer.ts';
 import { keepState, onMessage, readState, request, send } from './connection.ts';
-import { type ConversationElement, permissionButtons } from './conversation.ts';
+import type { ConversationElement } from './conversation.ts';
 import { visible } from './markdown.ts';
-import { icon, iconButton, rowIcon, statsOf, timeOf } from './parts.ts';
-import { duration } from '../../sessions/words.ts';
+import { icon, iconButton, statsOf } from './parts.ts';
+import { type PreparationContext, provisioningView, type RowContext, rowView } from './rows.ts';
 
 interface Kept {
   scope: Scope;
@@ -201,8 +201,9 @@ export class TimelineElement extends LitElement {
     void this.updateComplete.then(() => this.querySelector(`[data-turn="${CSS.escape(turnId)}"]`)?.scrollIntoView({ block: 'nearest' }));
   }
 
-  #ask(message: Request): void {
-    void request(message).catch((error: Error) => { this.message = error.message; });
+  /** `done` is told to screen readers when it is. */
+  #ask(message: Request, done?: string): void {
+    request(message).then(() => { if (done) this.announcement = done; }, (error: Error) => { this.message = error.message; });
   }
 
   #turn(action: (typeof turnActions)[number], row: Row): void {
@@ -210,8 +211,8 @@ export class TimelineElement extends LitElement {
       void this.#remove(row);
       return;
     }
-    this.#ask({ type: 'turn', action, turnId: row.id });
-    if (action === 'moveUp' || action === 'moveDown') this.announcement = `${row.title} moved ${action === 'moveUp' ? 'up' : 'down'}`;
+    const moved = action === 'moveUp' ? 'up' : action === 'moveDown' ? 'down' : undefined;
+    this.#ask({ type: 'turn', action, turnId: row.id }, moved && `${row.title} moved ${moved}`);
   }
 
   async #remove(row: Row): Promise<void> {
@@ -381,7 +382,7 @@ export class TimelineElement extends LitElement {
     const provisioning = shown.filter((one) => one.words !== null);
     const filtered = this.scope.query !== '' || this.scope.states.length + this.scope.kinds.length + this.scope.agents.length > 0;
     return html`
-      ${provisioning.map((one) => this.#provisioning(one))}
+      ${provisioning.map((one) => provisioningView(one, this.#preparation))}
       ${meta.moreEnded > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ ended: this.scope.ended + more })}>Show ${Math.min(more, meta.moreEnded)} earlier</button>` : nothing}
       ${this.rows.length === 0 ? html`<p class="hint">${filtered ? 'Nothing fits the filter.' : branch && provisioning.length > 0 ? 'Write what should be done; it is queued until the worktree is ready.' : 'Nothing has been queued here yet. Write what should be done.'}</p>` : nothing}
       ${branch ? this.#rowList(this.rows, branch.name) : this.branches.map((one) => {
@@ -402,23 +403,26 @@ export class TimelineElement extends LitElement {
   }
 
   #rowList(rows: readonly Row[], branch: string): TemplateResult {
-    return html`<ul class="rows" aria-label="Turns on ${branch}">${repeat(rows, (row) => row.id, (row) => this.#row(row))}</ul>`;
+    return html`<ul class="rows" aria-label="Turns on ${branch}">${repeat(rows, (row) => row.id, (row) => rowView(row, this.#rowContext))}</ul>`;
   }
 
-  #provisioning(branch: BranchInfo): TemplateResult {
-    const failed = branch.error !== null && branch.canRetry;
-    const log = this.logs[branch.id];
-    return html`<div class="provisioning ${failed ? 'failed' : ''}" role="group" aria-label="Worktree of ${branch.name}">
-      <div class="provisioning-head">${failed ? icon('error', 'state-failed') : icon('loading', 'codicon-modifier-spin')}
-        <span class="provisioning-title">${failed ? `Preparing ${branch.name} failed` : branch.state === 'removing' ? `Removing ${branch.name}` : `Preparing environment for ${branch.name}`}</span>
-        <span class="dim">${failed ? '' : duration(this.now - branch.since)}</span>
-        ${branch.canRetry ? iconButton('refresh', 'Retry', () => this.#ask({ type: 'branch', action: 'retryProvisioning', branchId: branch.id })) : nothing}
-        ${branch.state === 'provisioning' ? iconButton('debug-stop', 'Stop', () => this.#ask({ type: 'branch', action: 'stopProvisioning', branchId: branch.id })) : nothing}
-        ${iconButton('output', log === undefined ? 'Show the setup log' : 'Hide the setup log', () => void this.#toggleLog(branch.id), { pressed: log !== undefined })}</div>
-      ${branch.steps.length > 0 ? html`<ol class="steps">${branch.steps.map((step) => html`<li class=${step.at}>${icon(step.at === 'done' ? 'check' : step.at === 'now' ? 'loading' : step.at === 'failed' ? 'error' : 'circle-large', step.at === 'now' ? 'codicon-modifier-spin' : '')} ${step.name}<span class="visually-hidden">, ${step.at}</span></li>`)}</ol>` : branch.words ? html`<p class="dim">${branch.words}</p>` : nothing}
-      ${failed ? html`<p class="problem">${branch.error}</p>` : nothing}
-      ${log === undefined ? nothing : html`<pre class="output" tabindex="0" aria-label="Setup log">${visible(log)}</pre>`}
-    </div>`;
+  get #rowContext(): RowContext {
+    return {
+      now: this.now, readOnly: this.meta?.readOnly !== null, selected: this.sessionId, editing: this.editing,
+      open: (row) => this.#show(row.sessionId),
+      act: (action, row) => this.#turn(action, row),
+      edit: (row) => void this.#edit(row),
+      typed: (text) => { if (this.editing) this.editing.text = text; },
+      endEdit: (keep) => { if (keep) void this.#saveEdit(); else this.editing = undefined; },
+      key: this.#rowKey,
+      drag: (row) => { this.#dragged = row.id; },
+      mayDrop: (row) => this.#dragged !== undefined && this.#dragged !== row.id && row.branchId === this.rows.find(({ id }) => id === this.#dragged)?.branchId,
+      drop: (row) => this.#drop(row),
+    };
+  }
+
+  get #preparation(): PreparationContext {
+    return { now: this.now, logs: this.logs, act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }), toggleLog: (branchId) => void this.#toggleLog(branchId) };
   }
 
   async #toggleLog(branchId: string): Promise<void> {
@@ -434,68 +438,10 @@ export class TimelineElement extends LitElement {
     }
   }
 
-  #row(row: Row): TemplateResult {
-    if (this.editing?.turnId === row.id) return this.#editor(row);
-    const time = timeOf(row, this.now);
-    const queued = row.state === 'queued';
-    const words = row.state === 'completed' ? '' : row.words;
-    return html`<li class="row ${row.state} ${row.sessionId === this.sessionId ? 'selected' : ''}" data-turn=${row.id} draggable=${queued ? 'true' : 'false'} @keydown=${(event: KeyboardEvent) => this.#rowKey(event, row)}
-      @dragstart=${(event: DragEvent) => { this.#dragged = row.id; event.dataTransfer?.setData('text/plain', row.title); }}
-      @dragover=${(event: DragEvent) => { if (this.#dragged && this.#dragged !== row.id && row.branchId === this.rows.find(({ id }) => id === this.#dragged)?.branchId) event.preventDefault(); }}
-      @drop=${(event: DragEvent) => this.#drop(event, row)}>
-      <div class="row-head">
-        ${rowIcon(row)}
-        <button type="button" class="row-title" @click=${() => this.#show(row.sessionId)} aria-label="${row.kind} ${row.title}, ${row.words}${row.unread ? ', unread' : ''}" title=${row.title}>
-          ${row.unread ? html`<span class="unread" aria-hidden="true"></span>` : nothing}${visible(row.title)}</button>
-        <span class="row-actions">${this.#actions(row)}</span>
-      </div>
-      <div class="row-about">
-        ${row.kind === 'commit' ? nothing : html`<span class="kind">${row.kind}</span>`}<span>${row.agent}</span>${words ? html`<span class="words">${words}</span>` : nothing}${time ? html`<span>${time}</span>` : nothing}${statsOf(row)}
-        ${row.attachments.length > 0 ? html`<span>${icon('attach')} ${row.attachments.length}<span class="visually-hidden"> attachments</span></span>` : nothing}
-      </div>
-      ${row.error ? html`<p class="problem">${visible(row.error)}</p>` : nothing}
-      ${row.permission ? html`<div class="permission open" role="group" aria-label="The agent asks: ${row.permission.title}"><p>${visible(row.permission.title)}</p>${permissionButtons(row.permission)}</div>` : nothing}
-    </li>`;
-  }
-
-  #drop(event: DragEvent, row: Row): void {
-    event.preventDefault();
+  #drop(row: Row): void {
     const turnId = this.#dragged;
     this.#dragged = undefined;
     if (turnId && turnId !== row.id) this.#ask({ type: 'move', turnId, before: row.id });
-  }
-
-  #actions(row: Row): TemplateResult | typeof nothing {
-    if (this.meta?.readOnly) return nothing;
-    switch (row.state) {
-      case 'queued':
-        return html`${iconButton('edit', 'Edit (F2)', () => void this.#edit(row))}
-          ${iconButton('arrow-up', 'Move up (Alt+Up)', () => this.#turn('moveUp', row), { disabled: !row.up })}
-          ${iconButton('arrow-down', 'Move down (Alt+Down)', () => this.#turn('moveDown', row), { disabled: !row.down })}
-          ${iconButton('debug-continue', 'Send now: cancel what runs, run this', () => this.#turn('sendNow', row))}
-          ${iconButton('trash', 'Remove (Delete)', () => this.#turn('remove', row))}`;
-      case 'starting':
-      case 'running':
-        return html`${row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => this.#turn('openChanges', row)) : nothing}${iconButton('debug-stop', 'Cancel', () => this.#turn('cancel', row))}`;
-      case 'completed':
-        return row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => this.#turn('openChanges', row)) : nothing;
-      default:
-        return html`${iconButton('refresh', 'Retry', () => this.#turn('retry', row))}
-          ${row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => this.#turn('openChanges', row)) : nothing}${iconButton('trash', 'Remove', () => this.#turn('remove', row))}`;
-    }
-  }
-
-  #editor(row: Row): TemplateResult {
-    const key = (event: KeyboardEvent) => {
-      if (event.key === 'Escape') this.editing = undefined;
-      else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
-        event.preventDefault();
-        void this.#saveEdit();
-      }
-    };
-    return html`<li class="row edit" data-turn=${row.id}><textarea aria-label="Edit ${row.title}" rows="4" .value=${this.editing?.text ?? ''} @keydown=${key}
-      @input=${(event: Event) => { if (this.editing) this.editing.text = (event.target as HTMLTextAreaElement).value; }}></textarea>
-      <div class="controls"><vscode-button secondary @click=${() => { this.editing = undefined; }}>Cancel</vscode-button><vscode-button @click=${() => void this.#saveEdit()}>Save</vscode-button></div></li>`;
   }
 
   #detail(row: Row): TemplateResult {
@@ -509,12 +455,12 @@ export class TimelineElement extends LitElement {
         <h1 title=${first.title}>${visible(first.title)}</h1>
         ${active && !this.meta?.readOnly ? iconButton('debug-stop', 'Cancel', () => this.#turn('cancel', active)) : nothing}
         ${row.hasChanges ? iconButton('diff-multiple', 'Open changes of the session', () => this.#ask({ type: 'session', action: 'openChanges', sessionId: row.sessionId })) : nothing}
-        ${iconButton('copy', 'Copy as Markdown', () => { this.#ask({ type: 'session', action: 'copyMarkdown', sessionId: row.sessionId }); this.announcement = 'Copied'; })}
+        ${iconButton('copy', 'Copy as Markdown', () => this.#ask({ type: 'session', action: 'copyMarkdown', sessionId: row.sessionId }, 'Copied'))}
         ${iconButton('go-to-file', 'Open transcript as a document', () => this.#ask({ type: 'session', action: 'openTranscript', sessionId: row.sessionId }))}
       </div>
       <p class="detail-about"><span>${row.branch}</span><span>${row.kind}</span><span>${row.agent}</span><span class="words">${row.words}</span>${statsOf(row)}</p>
       <div class="conversation-scroller" tabindex="-1">
-        ${row.state === 'queued' && branch?.words ? this.#provisioning(branch) : nothing}
+        ${row.state === 'queued' && branch?.words ? provisioningView(branch, this.#preparation) : nothing}
         <branchline-conversation ${ref(this.#conversation)} .sessionId=${row.sessionId} .branchId=${row.branchId} .permission=${asking} .left=${this.#left}></branchline-conversation>
       </div>
       ${this.newBelow ? html`<button type="button" class="new-below" @click=${() => this.#conversation.value?.toEnd()}>${icon('arrow-down')} New below</button>` : nothing}

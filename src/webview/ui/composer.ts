@@ -9,6 +9,8 @@ export type ComposerTarget = { type: 'session'; sessionId: string; title: string
 
 const draftTime = 300;
 const largestFile = 20 * 1024 * 1024;
+/** As many as the host takes. */
+const mostFiles = 20;
 const waits: Record<WaitingReason, string> = {
   worktree: 'waits for the worktree', turn: 'waits for the turns ahead', capacity: 'waits for a free place', paused: 'waits: the queue is paused',
   agent: 'waits: the agent is not installed', trust: 'waits: the workspace is not trusted',
@@ -59,9 +61,29 @@ export class ComposerElement extends LitElement {
     this.#key = this.#draftKey;
     this.text = this.drafts[this.#key] ?? '';
     this.files = [];
+    void this.#bringBackFiles(this.#key);
     this.problem = undefined;
     this.branchName = undefined;
     this.#historyAt = -1;
+  }
+
+  async #bringBackFiles(key: string): Promise<void> {
+    const files = await request<NewImage[]>({ type: 'filesOfDraft', key }).catch(() => []);
+    if (key !== this.#key || files.length === 0) return;
+    if (this.files.length === 0) this.files = files;
+    else this.#setFiles([...files, ...this.files]); // Some were added meanwhile.
+  }
+
+  #setFiles(files: NewImage[]): void {
+    this.files = files.slice(0, mostFiles);
+    if (files.length > mostFiles) this.problem = `A prompt takes ${mostFiles} files; the others were left out. Name their paths in the prompt.`;
+    send({ type: 'draftFiles', key: this.#key, files: this.files });
+  }
+
+  /** Adds files to the draft that they were meant for, whichever is in view by now. */
+  async #addFiles(key: string, files: NewImage[]): Promise<void> {
+    if (key === this.#key) this.#setFiles([...this.files, ...files]);
+    else send({ type: 'draftFiles', key, files: [...(await request<NewImage[]>({ type: 'filesOfDraft', key })), ...files].slice(0, mostFiles) });
   }
 
   get #area(): HTMLTextAreaElement | null {
@@ -108,6 +130,7 @@ export class ComposerElement extends LitElement {
 
   async #submit(): Promise<void> {
     const prompt = this.text;
+    const key = this.#key;
     if (this.busy || (prompt.trim() === '' && this.files.length === 0)) return;
     this.busy = true;
     try {
@@ -115,12 +138,18 @@ export class ComposerElement extends LitElement {
       const target = this.target.type === 'session' ? { sessionId: this.target.sessionId }
         : known ? { branchId: known.id } : this.branchName && this.branchName !== newBranch ? { branch: this.branchName } : { fromPrompt: true as const };
       const ids = await request<{ branchId: string; turnId: string }>({ type: 'enqueue', target, kind: this.kind, agent: this.#agentId, prompt, attachments: this.files });
-      if (this.text === prompt) this.#setText('');
-      this.#keepDraftNow();
-      this.files = [];
-      this.branchName = undefined;
-      this.problem = undefined;
-      this.#historyAt = -1;
+      if (key === this.#key) {
+        if (this.text === prompt) this.#setText('');
+        this.#keepDraftNow();
+        this.#setFiles([]);
+        this.branchName = undefined;
+        this.problem = undefined;
+        this.#historyAt = -1;
+      } else { // Another draft is in view by now, and stays as it is.
+        this.drafts[key] = '';
+        send({ type: 'draft', key, text: '' });
+        send({ type: 'draftFiles', key, files: [] });
+      }
       this.dispatchEvent(new CustomEvent('accepted', { detail: ids, bubbles: true }));
     } catch (error) {
       this.problem = (error as Error).message;
@@ -203,6 +232,7 @@ export class ComposerElement extends LitElement {
   }
 
   async #take(list: Iterable<File>): Promise<void> {
+    const key = this.#key;
     for (const file of list) {
       if (file.size > largestFile) {
         this.problem = `"${file.name}" is larger than ${largestFile / 1024 / 1024} MB. Attach a smaller file, or name its path in the prompt.`;
@@ -214,7 +244,7 @@ export class ComposerElement extends LitElement {
         reader.onerror = () => reject(reader.error);
         reader.readAsDataURL(file);
       });
-      this.files = [...this.files, { name: file.name || 'image.png', mimeType: file.type || 'application/octet-stream', base64: url.slice(url.indexOf(',') + 1) }];
+      await this.#addFiles(key, [{ name: file.name || 'image.png', mimeType: file.type || 'application/octet-stream', base64: url.slice(url.indexOf(',') + 1) }]);
     }
   }
 
@@ -233,8 +263,9 @@ export class ComposerElement extends LitElement {
   };
 
   async #pick(): Promise<void> {
+    const key = this.#key;
     try {
-      this.files = [...this.files, ...(await request<NewImage[]>({ type: 'pickFiles' }))];
+      await this.#addFiles(key, await request<NewImage[]>({ type: 'pickFiles' }));
     } catch (error) {
       this.problem = (error as Error).message;
     }
@@ -249,7 +280,7 @@ export class ComposerElement extends LitElement {
       ${this.problem ? html`<p class="problem" role="alert">${icon('error')} ${this.problem}</p>` : nothing}
       ${this.files.length > 0 ? html`<ul class="thumbnails" aria-label="Attachments">${this.files.map((file, index) => html`<li>
         ${file.mimeType.startsWith('image/') && file.mimeType !== 'image/svg+xml' ? html`<img src="data:${file.mimeType};base64,${file.base64}" alt=${file.name}>` : html`<span class="chip">${icon('file')} ${file.name}</span>`}
-        ${iconButton('close', `Remove ${file.name}`, () => { this.files = this.files.filter((_, at) => at !== index); }, { className: 'remove-file' })}</li>`)}</ul>` : nothing}
+        ${iconButton('close', `Remove ${file.name}`, () => this.#setFiles(this.files.filter((_, at) => at !== index)), { className: 'remove-file' })}</li>`)}</ul>` : nothing}
       <div class="field">
         <textarea aria-label=${label} placeholder=${label} ?readonly=${readOnly} .value=${this.text} @input=${this.#input} @keydown=${this.#keydown} @paste=${this.#paste}
           aria-autocomplete="list" aria-controls=${this.mentions.length > 0 ? 'mentions' : nothing} aria-activedescendant=${this.mentions.length > 0 ? `mention-${this.mentionIndex}` : nothing}></textarea>

@@ -28,6 +28,7 @@ describe('States', () => {
 
 const turn = fc.record({
   id: fc.string({ minLength: 1, maxLength: 3 }), position: fc.integer({ min: 0, max: 5 }), state: fc.constantFrom(...turnStates), endedAt: fc.option(fc.integer({ min: 0, max: 5 })),
+  endedOrder: fc.option(fc.integer({ min: 0, max: 5 })),
 });
 
 describe('Order', () => {
