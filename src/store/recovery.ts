@@ -29,6 +29,8 @@ export interface Recovered {
   generations: Generation[];
   /** Journals on disk: their number, and the first sequence number that they may hold. */
   journals: { number: number; firstSeq: number }[];
+  /** Journals whose last records may not be durable yet: the newest, and what may stand behind it. */
+  unsynced: string[];
   /** Bytes of journal that were replayed. */
   replayed: number;
   /** Sentences for people about what was damaged. Empty when all was well. */
@@ -89,6 +91,7 @@ export async function recover(
     highestEpoch: Math.max(0, ...journals.map((journal) => journal.header?.epoch ?? 0)),
     generations,
     journals: journals.map((journal) => ({ number: journal.number, firstSeq: journal.header?.firstSeq ?? 0 })),
+    unsynced: journals.slice(Math.max(0, journals.findLastIndex((journal) => journal.header))).map((journal) => journal.name),
     replayed: replay.bytes,
     problems,
     damaged,

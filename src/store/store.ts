@@ -125,6 +125,8 @@ export class Store {
     await withReserve(options, () => writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner, schema: schemaVersion }));
 
     const found = await recover(files, folder, options.makeDatabase);
+    // A killed owner may have left a record that only the system's cache holds; what is built on it must not outlast it.
+    await syncFiles(files, found.unsynced.map((name) => join(folder, name)));
     const schemaBefore = found.database.schemaVersion;
     const number = found.highestJournal + 1;
     const header = { format: journalFormat, schema: schemaVersion, number, epoch, firstSeq: found.seq + 1 };
@@ -436,6 +438,17 @@ export class Store {
     this.#mode = 'closed';
     await this.#journal.close();
     this.#database.close();
+  }
+}
+
+async function syncFiles(files: StoreFileSystem, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const file = await files.open(path, 'existing');
+    try {
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
   }
 }
 

@@ -137,6 +137,7 @@ export class Provisioner {
     }
     const gone = branch.worktreePath !== null && !gitSteps.has(step) && !existsSync(branch.worktreePath);
     try {
+      signal.throwIfAborted();
       if (gone) throw new Error(`The folder ${branch.worktreePath} is gone. Retry to make it again.`);
       const patch = await (this.#options.steps ?? realSteps)[step]({
         branch, signal,
