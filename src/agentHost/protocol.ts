@@ -68,6 +68,7 @@ export const turnStatusSchema = z.object({
   startSha: z.string().nullable(),
   endSha: z.string().nullable(),
   outcome: z.enum(turnOutcomes).nullable(),
+  /** Why it ended as it did; before its end, what it waits for that a person has to mend. */
   message: z.string().nullable(),
   /** Set when the agent can't go on with this conversation. */
   retired: z.string().nullable(),

@@ -18,6 +18,7 @@ import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
 import { confined, isInside } from '../platform/paths.ts';
 import { endMarked } from '../platform/processes.ts';
 import { readAttachment } from '../store/attachments.ts';
+import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
 import { AgentProcess } from './agentProcess.ts';
 import { choose } from './permissionChoice.ts';
@@ -36,6 +37,8 @@ const mergeTime = 40;
 const silenceTime = 60_000;
 /** How long a cancelled agent may take to end its turn before it is ended itself. */
 const cancelTime = 8_000;
+/** How long until a disk that took nothing is tried again. */
+const diskTime = 1_000;
 const longestText = 64 * 1024;
 
 class Cancelled extends Error {}
@@ -89,7 +92,7 @@ export class TurnRunner {
     let claim: Exclusive | undefined;
     let end: { outcome: TurnOutcome; message?: string; stopReason?: string };
     try {
-      this.#writer ??= await this.#openTranscript(job);
+      await this.#onceDiskIsWell(async () => { this.#writer ??= await this.#openTranscript(job); });
       this.#write({ type: 'prompt', text: job.prompt, attempt: job.attempt, attachments: job.attachments.map(({ path, ...attachment }) => attachment) });
       claim = await this.#claim(job);
       end = await this.#work(job);
@@ -130,7 +133,7 @@ export class TurnRunner {
     const blocks = await promptBlocks(job, agent.acceptsImages);
     this.#throwIfCancelled();
     this.#write({ type: 'handover', attempt: job.attempt, ...(start.sha ? { startSha: start.sha } : {}) });
-    await this.#writer?.sync();
+    await this.#onceDiskIsWell(async () => this.#writer?.sync());
     this.#throwIfCancelled();
     this.#announce({ state: 'running' });
     this.#heard();
@@ -226,6 +229,22 @@ export class TurnRunner {
     const turnId = this.status?.turnId;
     await delay(cancelTime);
     if (this.isActive && this.status?.turnId === turnId && this.#agent === agent) await agent.kill();
+  }
+
+  /** A full disk does not fail a turn that has not begun: it waits, says why, and goes on by itself. */
+  async #onceDiskIsWell(write: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await write();
+        if (this.status?.message) this.#announce({ message: null });
+        return;
+      } catch (error) {
+        if (!isDiskTrouble(error)) throw error;
+        this.#announce({ message: `The transcript can't be written. ${storageMessage(error)}` });
+        await delay(diskTime);
+        this.#throwIfCancelled();
+      }
+    }
   }
 
   #throwIfCancelled(): void {
@@ -327,7 +346,8 @@ export class TurnRunner {
         return;
       } catch (error) {
         console.error(`The transcript can't be written: ${messageOf(error)}`);
-        await delay(1_000);
+        this.#announce({ message: `The end of a turn can't be written. ${storageMessage(error)}` });
+        await delay(diskTime);
       }
     }
   }

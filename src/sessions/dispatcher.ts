@@ -104,6 +104,7 @@ export class Dispatcher {
 
   /** Writes down what a host says of its turn; what can't be written now is written when it can. */
   follow(client: HostConnection, status: TurnStatus): void {
+    if (status.message !== null && status.state !== 'ended') this.#tell(status.message);
     if (this.#following.has(status.turnId)) return; // It looks again when that is written.
     this.#following.add(status.turnId);
     this.applyStatus(client, status).finally(() => this.#following.delete(status.turnId)).then(
@@ -125,11 +126,14 @@ export class Dispatcher {
   #failed(doing: string, error: unknown): void {
     if (this.#disposed) return;
     this.#options.log(`${doing}: ${messageOf(error)}`, 'error');
-    if (!this.#hasToldOfTrouble && error instanceof StorageError && this.#store.mode === 'open') {
-      this.#hasToldOfTrouble = true;
-      this.#options.onProblem(`The queue waits: ${error.message} It goes on by itself then.`);
-    }
+    if (error instanceof StorageError && this.#store.mode === 'open') this.#tell(error.message);
     this.#again.failed();
+  }
+
+  #tell(trouble: string): void {
+    if (this.#hasToldOfTrouble) return;
+    this.#hasToldOfTrouble = true;
+    this.#options.onProblem(`The queue waits: ${trouble} It goes on by itself then.`);
   }
 
   async #start(turn: Turn): Promise<void> {

@@ -8,6 +8,7 @@
 import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Catalog, makeCatalog, shellAgentId } from '../agents/catalog.ts';
 import type { AgentSetting } from '../agents/catalog.ts';
 import { type AgentHosts, Hosts, type HostsOptions } from '../agents/hosts.ts';
@@ -18,7 +19,7 @@ import type { TranscriptEntry } from '../model/transcript.ts';
 import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
 import type { Log } from '../platform/log.ts';
 import type { Database } from '../store/database.ts';
-import { nodeFileSystem, type StoreFileSystem } from '../store/fileSystem.ts';
+import { isDiskTrouble, nodeFileSystem, type StoreFileSystem, storageMessage } from '../store/fileSystem.ts';
 import { manifestPath } from '../store/manifest.ts';
 import { emptyChange, Projection, type Change } from '../store/projection.ts';
 import { recover } from '../store/recovery.ts';
@@ -89,6 +90,8 @@ export interface Owner {
 
 /** How long another window that holds the storage may be on its way out, in milliseconds. */
 const closingTime = 400;
+/** Longest wait before a storage on a full disk is tried again, in milliseconds. */
+const longestWait = 15_000;
 
 type Listener<T> = (value: T) => void;
 
@@ -208,11 +211,49 @@ export class Engine {
     await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });
     const name = `storage:${await realpath(this.#options.folder)}`;
     this.#lock = (await acquire(name)) ?? (await this.#acquireSoon(name));
-    if (this.#lock) return this.#own();
+    if (this.#lock) return this.#ownOrShow(name);
+    this.#showOthers(name);
+    return this.#refresh();
+  }
+
+  /** Another window owns the queue: it is shown, until that window is gone. */
+  #showOthers(name: string): void {
     this.readOnlyReason = 'Another window has this workspace\'s queue open, so this one only shows it. Use that window, or close it to work here.';
-    await this.#refresh();
     this.#watch();
     void this.#waitForTurn(name);
+  }
+
+  /** Where the disk takes nothing, what is stored is shown, and opened as soon as the disk does. */
+  async #ownOrShow(name: string): Promise<void> {
+    try {
+      await this.#own();
+    } catch (error) {
+      if (!isDiskTrouble(error)) throw error;
+      this.readOnlyReason = `The queue is only shown for now. ${storageMessage(error)} It opens by itself then.`;
+      this.#options.onProblem(this.readOnlyReason);
+      await this.#refresh();
+      void this.#ownLater(name);
+    }
+  }
+
+  async #ownLater(name: string): Promise<void> {
+    for (let wait = 1_000; ; wait = Math.min(wait * 2, longestWait)) {
+      await delay(wait, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+      if (this.#stop.signal.aborted) return;
+      this.#lock = await acquire(name).catch(() => undefined);
+      if (!this.#lock) {
+        this.#showOthers(name);
+        return;
+      }
+      const opening = this.#own();
+      try {
+        await opening;
+        this.#ready = opening;
+        return;
+      } catch (error) {
+        if (!isDiskTrouble(error)) this.#options.onProblem(messageOf(error));
+      }
+    }
   }
 
   /** A window that is just closing lets go in a moment, and so does a killed one whose last child is not yet on its own. */

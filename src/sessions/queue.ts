@@ -382,5 +382,9 @@ function openSession(tx: Transaction, sessionId: string): Session {
   if (!session) throw new RefusedError('This session is not there any more. Queue a new one.');
   if (session.closed) throw new RefusedError('This session was closed. Queue a new one.');
   if (session.retired) throw new RefusedError(session.retired);
+  const branch = tx.get('branch', session.branchId);
+  if (!branch || branch.worktreeState === 'removing' || branch.worktreeState === 'removed') {
+    throw new RefusedError(`"${branch?.name ?? 'The branch'}" was removed, and its sessions with it. Queue a new session; the transcript is kept.`);
+  }
   return session;
 }

@@ -54,6 +54,7 @@ export function failQueuedTurn(tx: Transaction, turnId: string | undefined, mess
 /** An automatic review after a commit session, unless more work is queued on the branch (requirement 11). */
 function queueReview(tx: Transaction, turn: Turn, end: TurnEnd, { canReview, newId, now }: EndOptions): void {
   const session = tx.get('session', turn.sessionId);
+  if (tx.get('branch', turn.branchId)?.worktreeState !== 'ready') return; // It is being removed.
   if (session?.kind !== 'commit' || !end.startSha || end.startSha === end.endSha || !canReview(session.agent)) return;
   if (tx.select('turn', "branchId = ? AND state = 'queued' LIMIT 1", [turn.branchId]).length > 0) return;
   const id = newId();

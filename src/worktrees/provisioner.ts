@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Mutex, Semaphore } from 'async-mutex';
 import { isMissingProgram } from '../git/git.ts';
-import { LostBranchError, messageOf } from '../model/errors.ts';
+import { LostBranchError, messageOf, StorageError } from '../model/errors.ts';
 import { worktreeTransition } from '../model/transitions.ts';
 import type { Branch, ProvisioningStep } from '../model/types.ts';
 import { Backoff } from '../platform/backoff.ts';
@@ -157,6 +157,7 @@ export class Provisioner {
       }), next ? `worktree:${next}` : 'worktree:ready');
       return next !== undefined;
     } catch (error) {
+      if (error instanceof StorageError) throw error; // The step did not fail: its result could not be written, and it runs again.
       if (signal.aborted && !(signal.reason instanceof Stopped)) return false; // Shutting down: it goes on at the next start.
       await this.#fail(branch.id, step, gone ? 'createWorktree' : step, signal.aborted ? signal.reason : error);
       return false;

@@ -174,7 +174,7 @@ class History {
       return await call;
     } catch (error) {
       if (!/^(RefusedError|StorageError)$/.test((error as Error).name)) throw error;
-      if (error instanceof StorageError && !severed.isSevered) throw error;
+      if (error instanceof StorageError && !severed.isSevered && !/shutting down/.test(error.message)) throw error;
       return undefined;
     }
   }

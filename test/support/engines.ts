@@ -59,7 +59,7 @@ export function startEngine(storage: string, repository: string, patch: Partial<
   return { engine, settings, problems, log };
 }
 
-/** Resolves when `condition` holds; looks again at each change and each thing an agent says. Rejects after `limit` with what was there instead. */
+/** Resolves when `condition` holds; looks at each change and each thing an agent says, and now and then for what nobody tells. Rejects after `limit` with what was there instead. */
 export function until(engine: Engine, condition: () => boolean, what: string, limit = 30_000): Promise<void> {
   return new Promise((resolve, reject) => {
     const look = () => {
@@ -68,6 +68,7 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
       resolve();
     };
     const listeners = [engine.onDidChange(look), engine.onDidWrite(look)];
+    const nowAndThen = setInterval(look, 25);
     const timer = setTimeout(() => {
       end();
       const turns = Array.from(engine.state.turns(), (turn) => `${turn.prompt.slice(0, 30)}: ${turn.state} ${turn.error?.message ?? ''}`);
@@ -77,6 +78,7 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
     const end = () => {
       for (const listener of listeners) listener.dispose();
       clearTimeout(timer);
+      clearInterval(nowAndThen);
     };
     look();
   });

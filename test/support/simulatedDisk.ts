@@ -92,6 +92,10 @@ export class SimulatedDisk implements StoreFileSystem {
     return content;
   }
 
+  get hasPower(): boolean {
+    return this.#left >= 0;
+  }
+
   #step(): void {
     this.operations += 1;
     this.#left -= 1;
