@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { ContentBlock, RequestPermissionRequest, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk';
-import { Git } from '../git/git.ts';
+import { Git, type GitOptions } from '../git/git.ts';
 import { AgentError, messageOf } from '../model/errors.ts';
 import { randomId } from '../model/ids.ts';
 import type { TranscriptDraft, TranscriptEntry, TurnOutcome } from '../model/transcript.ts';
-import { acquire, type Exclusive, released } from '../platform/exclusive.ts';
+import { acquireWhenFree, type Exclusive } from '../platform/exclusive.ts';
 import { confined, isInside } from '../platform/paths.ts';
 import { endMarked } from '../platform/processes.ts';
 import { readAttachment } from '../store/attachments.ts';
@@ -117,18 +117,14 @@ export class TurnRunner {
 
   /** At most one turn runs in a worktree, whatever windows are open (invariant 3). */
   async #claim(job: Job): Promise<Exclusive> {
-    const name = claimName(job.worktree);
-    for (let told = false; ; told = true) {
-      const claim = await acquire(name);
-      if (claim) return claim;
-      if (!told) this.#write({ type: 'notice', text: 'Waiting: another window runs an agent in this worktree.' });
-      await released(name, this.#cancel.signal);
-      this.#throwIfCancelled();
-    }
+    const claim = await acquireWhenFree(claimName(job.worktree), this.#cancel.signal, () =>
+      this.#write({ type: 'notice', text: 'Waiting: another window runs an agent in this worktree.' }));
+    if (!claim) throw new Cancelled();
+    return claim;
   }
 
   async #work(job: Job): Promise<{ outcome: TurnOutcome; message?: string; stopReason?: string }> {
-    const [start, agent] = await settleBoth(startingPoint(job), this.#cancellable(this.#openAgent(job)));
+    const [start, agent] = await settleBoth(startingPoint(job, this.#gitOptions), this.#cancellable(this.#openAgent(job)));
     this.#announce({ startSha: start.sha ?? null });
     const blocks = await promptBlocks(job, agent.acceptsImages);
     this.#throwIfCancelled();
@@ -162,9 +158,14 @@ export class TurnRunner {
     }
   }
 
+  /** git ends with the turn, and so does what it started. */
+  get #gitOptions(): Required<GitOptions> {
+    return { signal: this.#cancel.signal, mark: `${this.#options.hostId}.git` };
+  }
+
   async #commit(job: Job, start: StartingPoint): Promise<void> {
     if (job.kind === 'commit') {
-      const result = await commitLeftovers(job, start, this.#cancel.signal);
+      const result = await commitLeftovers(job, start, this.#gitOptions);
       if (result.done === 'left') this.#write({ type: 'notice', text: result.why });
       if (result.done === 'committed') this.#write({ type: 'commit', sha: result.sha, files: result.files });
     }

@@ -1,7 +1,7 @@
 /** What a turn does with git, before and after the agent: where it starts from, and the commit of what it left behind. */
 import { realpathSync } from 'node:fs';
 import { AgentError, messageOf, WorktreeError } from '../model/errors.ts';
-import { Git } from '../git/git.ts';
+import { Git, type GitOptions } from '../git/git.ts';
 import type { Job } from './protocol.ts';
 
 export interface StartingPoint {
@@ -13,11 +13,11 @@ export interface StartingPoint {
 const commitTimeLimit = 10 * 60_000;
 
 /** Checks that the folder is the branch's worktree, and says where the turn starts; rejects with WorktreeError. */
-export async function startingPoint(job: Job): Promise<StartingPoint> {
-  const git = new Git(job.worktree);
+export async function startingPoint(job: Job, options: GitOptions): Promise<StartingPoint> {
+  const git = new Git(job.worktree, options);
   const top = await git.line('rev-parse', '--show-toplevel');
   if (!top || realpathSync(top) !== realpathSync(job.worktree)) {
-    throw new WorktreeError(`${job.worktree} is no longer a worktree of this repository. Run "Retry Provisioning" on the branch.`);
+    throw new WorktreeError(`${job.worktree} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`);
   }
   const branch = await git.currentBranch();
   if (branch !== job.branch) {
@@ -37,8 +37,12 @@ export type CommitResult =
  * Commits what the agent left behind under the session's title, with the user's identity and hooks. Rejects with AgentError
  * when git refuses; the changes are in the worktree then.
  */
-export async function commitLeftovers(job: Job, start: StartingPoint, signal: AbortSignal): Promise<CommitResult> {
-  const git = new Git(job.worktree, { signal: AbortSignal.any([signal, AbortSignal.timeout(commitTimeLimit)]) });
+export async function commitLeftovers(job: Job, start: StartingPoint, { signal, mark }: Required<GitOptions>): Promise<CommitResult> {
+  const git = new Git(job.worktree, { mark, signal: AbortSignal.any([signal as AbortSignal, AbortSignal.timeout(commitTimeLimit)]) });
+  const branch = await git.currentBranch();
+  if (branch !== job.branch) {
+    throw new AgentError(`The agent left the branch "${job.branch}" (the worktree is on ${branch ? `"${branch}"` : 'no branch'} now), so nothing was committed for it. Look at ${job.worktree}, run \`git switch ${job.branch}\` there, and go on.`);
+  }
   const changed = await git.changedPaths();
   if (changed.length === 0) return { done: 'nothing' };
   if (start.dirty.length > 0) {

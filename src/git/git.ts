@@ -1,13 +1,16 @@
 /** git with the user's own configuration and hooks, always by argument vector, never through a shell. */
 import type { SimpleGit } from 'simple-git';
-import { userEnvironment } from '../platform/processes.ts';
+import { endMarked, markVariable, userEnvironment } from '../platform/processes.ts';
 
 export interface GitOptions {
   /** Ends the git process. */
   signal?: AbortSignal | undefined;
-  /** Variables besides the user's own. */
-  environment?: Record<string, string>;
+  /** Found in the environment of git and all it starts (hooks, filters); with `signal`, all of that is ended. */
+  mark?: string;
 }
+
+/** Milliseconds. */
+const hookGrace = 500;
 
 /** simple-git refuses these in an environment that a stranger may have written; this one is the user's own. */
 const usersOwnEnvironment = {
@@ -19,7 +22,7 @@ const usersOwnEnvironment = {
 /** Loaded when it is first needed: activation does not wait for it. */
 async function open(folder: string, options: GitOptions): Promise<SimpleGit> {
   const { simpleGit } = await import('simple-git');
-  const environment = { ...userEnvironment(), ...options.environment };
+  const environment = { ...userEnvironment(), ...(options.mark === undefined ? {} : { [markVariable]: options.mark }) };
   return simpleGit({
     baseDir: folder,
     allowEnvironment: Object.keys(environment), // Else simple-git drops the user's own GIT_ variables.
@@ -49,7 +52,12 @@ export class Git {
 
   /** Output of `git ARGS`; rejects with what git said. */
   async run(...args: string[]): Promise<string> {
-    return await (await this.#git).raw(args);
+    try {
+      return await (await this.#git).raw(args);
+    } finally {
+      // A hook outlives the git that it was started by.
+      if (this.#options.signal?.aborted && this.#options.mark !== undefined) await endMarked(this.#options.mark, { grace: hookGrace });
+    }
   }
 
   /** Content of a file in a commit; undefined when the commit has no such file. */

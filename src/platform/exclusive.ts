@@ -31,6 +31,17 @@ export async function acquire(name: string): Promise<Exclusive | undefined> {
   return listen(path);
 }
 
+/** Takes the name as soon as it is free, or returns undefined at `signal`. `onWait` is called once when it is not free at first. */
+export async function acquireWhenFree(name: string, signal: AbortSignal, onWait?: () => void): Promise<Exclusive | undefined> {
+  for (let waits = false; !signal.aborted; waits = true) {
+    const held = await acquire(name);
+    if (held) return held;
+    if (!waits) onWait?.();
+    await released(name, signal);
+  }
+  return undefined;
+}
+
 function listen(path: string): Promise<Exclusive | undefined> {
   return new Promise((resolve, reject) => {
     const waiting = new Set<Socket>();

@@ -173,6 +173,7 @@ export class Dispatcher {
       const home = tx.get('branch', turn.branchId);
       if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
       if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0) return undefined;
+      if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined; // Another one was put before it meanwhile.
       const patch = { state: turnTransition(row.state, 'starting'), hostId, attempt: row.attempt + 1, startedAt: now(), cancelRequested: false };
       tx.update('turn', row.id, patch);
       tx.update('session', row.sessionId, { ...review, worktreePath: home.worktreePath });
@@ -227,7 +228,7 @@ export class Dispatcher {
 
   /** The first turn of a branch's line fails: its branch is gone. */
   failHead(tx: Transaction, branchId: string, message: string): void {
-    failQueuedTurn(tx, tx.select('turn', "branchId = ? AND state = 'queued' ORDER BY position, id LIMIT 1", [branchId])[0]?.id, message, this.#options);
+    failQueuedTurn(tx, headOf(tx, branchId)?.id, message, this.#options);
   }
 
   #end(tx: Transaction, turn: Turn, end: Parameters<typeof endTurn>[2]): void {
@@ -364,6 +365,10 @@ export class Dispatcher {
     this.#again.dispose();
   }
 }
+
+/** The queued turn of a branch that is next. */
+const headOf = (tx: Transaction, branchId: string): Turn | undefined =>
+  tx.select('turn', "branchId = ? AND state = 'queued' ORDER BY position, id LIMIT 1", [branchId])[0];
 
 /** True when the host knows more of the turn than the store. */
 function isNews(status: TurnStatus, turn: Turn): boolean {

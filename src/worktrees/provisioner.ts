@@ -2,8 +2,8 @@
  * Makes worktrees ready, step by step, in the background. A level-triggered reconciler: it looks at the store, asks
  * `nextStep`, does it, writes the result. Calling `reconcile` once too often does nothing, once too rarely loses nothing.
  *
- * Work on one branch is serialised; of one repository, one branch at a time talks to git (they contend for its locks), and
- * a few repositories beside each other (requirement 46). Copying and setup run beside each other.
+ * Work on one branch is serialised; of one repository, one branch at a time talks to git (they contend for its locks), also
+ * where several windows have it open; and a few repositories beside each other (requirement 46). Copying and setup run beside each other.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,9 +13,11 @@ import { LostBranchError, messageOf, StorageError } from '../model/errors.ts';
 import { worktreeTransition } from '../model/transitions.ts';
 import type { Branch, ProvisioningStep } from '../model/types.ts';
 import { Backoff } from '../platform/backoff.ts';
+import { acquireWhenFree } from '../platform/exclusive.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { nextStep, stepAfter } from './nextStep.ts';
+import { repositoryClaim } from './repositories.ts';
 import type { WorktreeSettings } from './settings.ts';
 import { copyFiles } from './steps/copyFiles.ts';
 import { createWorktree } from './steps/createWorktree.ts';
@@ -99,7 +101,7 @@ export class Provisioner {
         const step = branch && nextStep(branch);
         if (!branch || !step || signal.aborted) return;
         if (gitSteps.has(step) && !held.release) {
-          held.release = await this.#takeRepository(branch.repository);
+          held.release = await this.#takeRepository(branch.repository, signal);
           continue; // Things may have changed while it waited its turn.
         }
         if (!gitSteps.has(step)) {
@@ -113,7 +115,8 @@ export class Provisioner {
     }
   }
 
-  async #takeRepository(repository: string): Promise<() => void> {
+  /** Other windows may work on the same repository from storages of their own, so it is taken from them, too. */
+  async #takeRepository(repository: string, signal: AbortSignal): Promise<() => void> {
     let mutex = this.#repositories.get(repository);
     if (!mutex) {
       mutex = new Mutex();
@@ -121,7 +124,13 @@ export class Provisioner {
     }
     const releaseOne = await mutex.acquire();
     const [, releaseSeveral] = await this.#several.acquire();
+    const claim = await acquireWhenFree(repositoryClaim(repository), signal).catch((error: unknown) => {
+      releaseSeveral();
+      releaseOne();
+      throw error;
+    });
     return () => {
+      void claim?.release();
       releaseSeveral();
       releaseOne();
     };

@@ -3,7 +3,14 @@ import { existsSync } from 'node:fs';
 import { Git } from '../git/git.ts';
 import { messageOf, WorktreeError } from '../model/errors.ts';
 import type { Branch } from '../model/types.ts';
+import { acquireWhenFree } from '../platform/exclusive.ts';
 import { endMarked } from '../platform/processes.ts';
+import { repositoryClaim } from './repositories.ts';
+import { gitMark } from './steps/createWorktree.ts';
+import { setupMark } from './steps/runSetup.ts';
+
+/** Milliseconds. */
+const claimTime = 120_000;
 
 export interface AtRisk {
   /** Paths with uncommitted changes. */
@@ -34,16 +41,18 @@ export function lossInWords(name: string, { uncommitted, unmerged }: AtRisk): st
 
 /** Removes the worktree's folder and git's entry for it; the branch stays. An adopted worktree is left where it is. */
 export async function removeWorktree(branch: Branch, force: boolean): Promise<void> {
-  await endMarked(branch.id); // Setup and git; agents were ended with their hosts.
-  if (!branch.worktreePath || branch.adopted) return;
-  const git = new Git(branch.repository);
-  if (!existsSync(branch.worktreePath)) {
-    await git.run('worktree', 'prune');
-    return;
-  }
+  await endMarked(setupMark(branch)); // Agents were ended with their hosts.
+  const claim = await acquireWhenFree(repositoryClaim(branch.repository), AbortSignal.timeout(claimTime));
+  if (!claim) throw new WorktreeError('Another worktree of this repository is being made, which takes long. Try again when it is done.');
   try {
-    await git.run('worktree', 'remove', ...(force ? ['--force'] : []), branch.worktreePath);
+    await endMarked(gitMark(branch));
+    if (!branch.worktreePath || branch.adopted) return;
+    const git = new Git(branch.repository);
+    if (existsSync(branch.worktreePath)) await git.run('worktree', 'remove', ...(force ? ['--force'] : []), branch.worktreePath);
+    else await git.run('worktree', 'prune');
   } catch (error) {
     throw new WorktreeError(`The worktree could not be removed: ${messageOf(error).trim()}`, { cause: error });
+  } finally {
+    await claim.release();
   }
 }

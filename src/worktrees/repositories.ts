@@ -9,6 +9,9 @@ export interface FoundRepository {
   checkout: string;
 }
 
+/** The name that a window holds while git makes or removes worktrees of a repository, so that no other one does. */
+export const repositoryClaim = (repository: string): string => `repository:${repository}`;
+
 /** The repository that `folder` lies in, or undefined. A linked worktree leads to its main one. */
 export function findRepository(folder: string): FoundRepository | undefined {
   let path: string;

@@ -103,6 +103,10 @@ class History {
     });
   }
 
+  #lastEvent(turnId: string, kind?: string): number {
+    return this.#owner.store.eventsOf(turnId).findLast((event) => kind === undefined || event.kind === kind)?.id ?? 0;
+  }
+
   /** Looks at each change of a turn as it is announced. */
   #follow(): void {
     const { state } = this.#engine;
@@ -110,7 +114,9 @@ class History {
     for (const turn of now.values()) {
       const before = this.#states.get(turn.id);
       if (before?.state !== 'queued' || turn.state !== 'starting') continue;
-      const passed = state.line(turn.branchId).find((other) => other.state === 'queued' && compareTurns(other, { ...turn, state: 'queued' }) < 0);
+      // One that was put ahead after this one was taken is no matter (requirement 19).
+      const taken = this.#lastEvent(turn.id, 'starting');
+      const passed = state.line(turn.branchId).find((other) => other.state === 'queued' && compareTurns(other, { ...turn, state: 'queued' }) < 0 && this.#lastEvent(other.id) < taken);
       assert.equal(passed, undefined, 'a turn started before one that was ahead of it');
       assert.ok(Array.from(state.active()).length <= this.settings.maxConcurrentTurns, 'more run than the limit allows');
       assert.equal(state.branch(turn.branchId)?.worktreeState, 'ready', 'a turn started without its worktree');

@@ -1,23 +1,25 @@
 /** Makes the branch's worktree, or takes up the one that already holds the branch (requirements 41, 42, 48). */
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Git } from '../../git/git.ts';
 import { LostBranchError, messageOf, WorktreeError } from '../../model/errors.ts';
 import type { Branch } from '../../model/types.ts';
-import { endMarked, markVariable } from '../../platform/processes.ts';
+import { endMarked } from '../../platform/processes.ts';
 import { worktreeLocation } from '../location.ts';
 import { findRepository, gitFolderOf } from '../repositories.ts';
 import { listWorktrees } from '../worktreeList.ts';
 import { remoteBranch } from './resolveBase.ts';
 import type { Step, StepContext } from './step.ts';
 
-export const gitMark = (branch: Branch): string => `${branch.id}.git`;
+/** The same for every window: who has the repository ends what a window that is gone has left at work on the branch. */
+export const gitMark = ({ repository, name }: Branch): string => `git-${createHash('sha256').update(`${repository}\0${name}`).digest('hex').slice(0, 24)}`;
 
 export const createWorktree: Step = async (context) => {
   const { branch, settings, signal, save } = context;
   const path = branch.worktreePath ?? worktreeLocation(settings.location, branch.repository, branch.name);
-  const git = new Git(branch.repository, { signal, environment: { [markVariable]: gitMark(branch) } });
+  const git = new Git(branch.repository, { signal, mark: gitMark(branch) });
   await endMarked(gitMark(branch)); // A git of an earlier window may still be at it.
 
   const there = whatIsAt(path, branch);

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { StorageError } from '../../src/model/errors.ts';
+import { acquire } from '../../src/platform/exclusive.ts';
+import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
+import { startEngine, stopEngine, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { report } from '../support/report.ts';
+import { git, makeRepository } from '../support/repositories.ts';
+import { openStore } from '../support/stores.ts';
+import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+
+describe('Several windows, and what is left of earlier ones', function () {
+  this.timeout(60_000);
+  let folder: string;
+  let repository: string;
+  let rounds = 0;
+  const running: TestEngine[] = [];
+  beforeEach(() => {
+    folder = temporaryFolder();
+    repository = makeRepository(folder);
+  });
+  afterEach(async () => {
+    for (const one of running.splice(0)) await stopEngine(one);
+    removeTemporaryFolders();
+    rounds += 1;
+  });
+  after(() => report('windows', { rounds, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
+  const start = (patch: Partial<TestSettings> = {}, storage = folder) => {
+    mkdirSync(storage, { recursive: true });
+    const started = startEngine(storage, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch });
+    running.push(started);
+    return started;
+  };
+  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') => (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
+
+  it('on one storage: the second shows everything as it changes, refuses with the reason, and takes over with what was running (requirement 52)', async () => {
+    const first = start();
+    await first.engine.ready;
+    const { turnId } = await note(first, 'wait ../go\nsay done');
+    await until(first.engine, () => turnState(first.engine, turnId) === 'running', 'it runs');
+    const second = start();
+    await second.engine.ready;
+    assert.equal(second.engine.isOwner, false);
+    assert.equal(turnState(second.engine, turnId), 'running');
+    await assert.rejects(note(second, 'say refused'), /Another window has this workspace's queue open.*close it to work here/);
+    const later = await note(first, 'say later');
+    await until(second.engine, () => second.engine.state.turn(later.turnId) !== undefined, 'the second shows it');
+    await first.engine.dispose();
+    await until(second.engine, () => second.engine.isOwner, 'it takes over');
+    assert.equal(turnState(second.engine, turnId), 'running');
+    writeFileSync(join(folder, 'repo.worktrees', 'go'), '');
+    await untilEnded(second.engine, turnId, later.turnId);
+    assert.deepEqual([turnState(second.engine, turnId), turnState(second.engine, later.turnId)], ['completed', 'completed']);
+  });
+
+  it('with storages of their own on one repository: one worktree, one agent in it at a time, both queues drain (invariant 3, requirement 34)', async () => {
+    const windows = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2')), start({}, join(folder, 'w3'))];
+    const trace = join(folder, 'trace');
+    // Each says when it is in and when it is out; a file that is there already means that two are in.
+    const script = `count ${join(folder, 'ran')}\nappend ${trace} in\nburst 40\nappend ${trace} out`;
+    const asked = await Promise.all(windows.flatMap((one) => [note(one, script), note(one, script), note(one, script)].map(async (ids) => ({ one, ...(await ids) }))));
+    for (const { one, turnId } of asked) {
+      await untilEnded(one.engine, turnId);
+      assert.equal(turnState(one.engine, turnId), 'completed', one.engine.state.turn(turnId)?.error?.message);
+    }
+    assert.equal(readFileSync(trace, 'utf8'), 'in\nout\n'.repeat(asked.length));
+    assert.equal(readFileSync(join(folder, 'ran'), 'utf8').length, asked.length * 2);
+    assert.deepEqual(git(repository, 'worktree', 'list').split('\n').length, 2);
+  });
+
+  it('that make worktrees of one repository at once wait for each other, whatever git is doing (requirement 46)', async () => {
+    const branches = Array.from({ length: 8 }, (_, n) => `b${n}`);
+    const windows = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2'))];
+    const asked = await Promise.all(branches.flatMap((branch) => windows.map(async (one) => ({ one, ...(await note(one, 'say hello', branch)) }))));
+    for (const { one, turnId } of asked) await untilEnded(one.engine, turnId);
+    assert.deepEqual(asked.map(({ one, turnId }) => turnState(one.engine, turnId)), asked.map(() => 'completed'));
+    assert.deepEqual(windows.map(({ problems }) => problems), [[], []]);
+  });
+
+  it('overlapping in a reload: the old one acknowledges nothing once the new one has opened the storage', async () => {
+    const storage = join(folder, 'storage');
+    const older = await openStore(storage, undefined, 'older');
+    const row = { id: 'b', repository: '/r', name: 'b', base: null, baseSha: null, worktreeState: 'queued', worktreeStep: null, worktreePath: null, worktreeError: null, adopted: false, backgroundSetup: 'none', paused: 'no', unread: false, createdAt: 1, changedAt: 1, madeOrder: 1 } as const;
+    await older.store.commit((tx) => tx.insert('branch', row));
+    const newer = await openStore(storage, undefined, 'newer');
+    await assert.rejects(older.store.commit((tx) => tx.update('branch', 'b', { changedAt: 2 })), (error: unknown) => error instanceof StorageError && /Another window has taken over/.test(error.message));
+    await newer.store.commit((tx) => tx.update('branch', 'b', { changedAt: 3 }));
+    await assert.rejects(older.store.commit((tx) => tx.update('branch', 'b', { changedAt: 4 })), /Another window has taken over/);
+    await older.store.close();
+    await newer.store.close();
+    const last = await openStore(storage);
+    assert.equal(last.store.state.branch('b')?.changedAt, 3);
+    assert.deepEqual(last.problems, []);
+    await last.store.close();
+  });
+
+  it('a lock whose holder was killed is free at once', async () => {
+    const name = `test:${folder}`;
+    const program = `import { acquire } from ${JSON.stringify(fileURLToPath(new URL('../../src/platform/exclusive.ts', import.meta.url)))}; await acquire(${JSON.stringify(name)}); console.log('held'); setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise((resolve) => holder.stdout.once('data', resolve));
+    assert.equal(await acquire(name), undefined);
+    const gone = new Promise((resolve) => holder.once('exit', resolve));
+    holder.kill('SIGKILL');
+    await gone;
+    const held = await acquire(name);
+    assert.ok(held);
+    await held.release();
+  });
+
+  it('hosts of earlier windows are ended by pid and start time with all they started; a process that only has the pid is never touched (invariant 9)', async () => {
+    const hosts = join(folder, 'storage', 'hosts');
+    mkdirSync(hosts, { recursive: true });
+    const child = (environment: NodeJS.ProcessEnv = {}) => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', detached: true, env: { ...process.env, ...environment } });
+    const orphan = child();
+    const agentOfOrphan = child({ [markVariable]: 'orphan' });
+    const stranger = child();
+    const file = (hostId: string, pid: number | undefined, startTime: string | undefined) =>
+      writeFileSync(join(hosts, `${hostId}.json`), JSON.stringify({ hostId, token: 'x', socket: join(folder, `${hostId}.sock`), pid: pid ?? null, startTime: startTime ?? null }));
+    const [orphanId, agentId, strangerId] = [orphan, agentOfOrphan, stranger].map(({ pid }) => ({ pid: pid as number, startTime: startTimeOf(pid as number) as string }));
+    file('orphan', orphan.pid, orphanId?.startTime);
+    file('reused', stranger.pid, '1'); // The pid of a host of long ago, which somebody else has by now.
+    file('unborn', undefined, undefined);
+    writeFileSync(join(hosts, 'broken.json'), 'not json');
+    const one = start();
+    await one.engine.ready;
+    assert.equal(isAlive(orphanId as never), false);
+    assert.equal(isAlive(agentId as never), false);
+    assert.equal(isAlive(strangerId as never), true);
+    assert.deepEqual(readdirSync(hosts).filter((name) => /orphan|reused|unborn|broken/.test(name)), []);
+    stranger.kill('SIGKILL');
+  });
+
+  it('a clock that jumps changes no order, loses nothing and keeps no turn waiting', async () => {
+    let now = Date.now();
+    const one = startEngine(folder, repository, { agents: { test: testAgent }, defaultAgent: 'test' }, { now: () => now });
+    running.push(one);
+    const ids: string[] = [];
+    const day = 86_400_000;
+    for (const jump of [0, day, -400 * day, 30 * day, -day]) {
+      now += jump;
+      ids.push((await note(one, `append ../order ${ids.length}`)).turnId);
+    }
+    await untilEnded(one.engine, ...ids);
+    assert.equal(readFileSync(join(folder, 'repo.worktrees', 'order'), 'utf8'), '0\n1\n2\n3\n4\n');
+    await one.engine.dispose();
+    now -= 2_000 * day;
+    const again = startEngine(folder, repository, { agents: { test: testAgent }, defaultAgent: 'test' }, { now: () => now });
+    running.push(again);
+    await again.engine.ready;
+    const { compareRows } = await import('../../src/model/order.ts');
+    assert.deepEqual(Array.from(again.engine.state.turns()).sort(compareRows).map(({ id }) => id), ids);
+    const last = await note(again, 'append ../order 5');
+    await untilEnded(again.engine, last.turnId);
+    assert.ok(existsSync(join(folder, 'repo.worktrees', 'order')));
+  });
+});
