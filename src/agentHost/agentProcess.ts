@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type AgentCapabilities, type ClientConnection, type ContentBlock, client, methods, ndJsonStream, type PromptResponse,
   type RequestPermissionRequest, type RequestPermissionResponse, type SessionUpdate,
@@ -46,6 +47,8 @@ export class AgentProcess {
   sessionId: string | undefined;
   readonly exited: Promise<string>;
   hasExited = false;
+  /** True once nothing can be said to it any more, though it may still run. */
+  isCutOff = false;
 
   private constructor(child: ChildProcess, options: AgentProcessOptions, temporary: string | undefined) {
     this.#child = child;
@@ -72,7 +75,8 @@ export class AgentProcess {
       Writable.toWeb(child.stdin as Writable) as WritableStream<Uint8Array>,
       Readable.toWeb(child.stdout as Readable) as unknown as ReadableStream<Uint8Array>,
     ));
-    child.stdin?.on('error', () => undefined);
+    child.stdin?.on('error', () => { this.isCutOff = true; });
+    void this.#connection.closed.then(() => { this.isCutOff = true; });
   }
 
   /** Starts the program and agrees on the protocol; rejects with AgentError, and leaves nothing behind. */
@@ -101,13 +105,17 @@ export class AgentProcess {
         clientInfo: { name: 'branchline', version: '1' },
         clientCapabilities: {},
       }));
-      agent.#capabilities = answer.agentCapabilities ?? {};
-      if (answer.agentInfo) agent.info = `${answer.agentInfo.title ?? answer.agentInfo.name} ${answer.agentInfo.version}`;
+      agent.#capabilities = answer?.agentCapabilities ?? {};
+      if (answer?.agentInfo) agent.info = `${answer.agentInfo.title ?? answer.agentInfo.name} ${answer.agentInfo.version}`;
       return agent;
     } catch (error) {
       await agent.end();
       throw error;
     }
+  }
+
+  get isOfUse(): boolean {
+    return !this.hasExited && !this.isCutOff;
   }
 
   get lastWords(): string {
@@ -128,7 +136,10 @@ export class AgentProcess {
     const agent = this.#connection.agent;
     if (known === null) {
       const session = await this.#request('open a session', agent.request(methods.agent.session.new, { cwd, mcpServers: [] }));
-      this.sessionId = session.sessionId;
+      // The library does not look at answers.
+      const sessionId: unknown = session?.sessionId;
+      if (typeof sessionId !== 'string' || sessionId === '') throw new AgentError(`${program.name} opened a session without an id, so it can't be used. Update ${program.name}, or choose another agent.`);
+      this.sessionId = sessionId;
       return undefined;
     }
     this.sessionId = known;
@@ -145,11 +156,11 @@ export class AgentProcess {
   }
 
   /** Hands the prompt over and resolves when the agent's turn is over; rejects with AgentError. */
-  async prompt(blocks: ContentBlock[]): Promise<PromptResponse> {
+  async prompt(blocks: ContentBlock[]): Promise<Partial<PromptResponse>> {
     this.#listening = true;
     const sessionId = this.sessionId as string;
     try {
-      return await this.#request('answer', this.#connection.agent.request(methods.agent.session.prompt, { sessionId, prompt: blocks }), Number.POSITIVE_INFINITY);
+      return (await this.#request('answer', this.#connection.agent.request(methods.agent.session.prompt, { sessionId, prompt: blocks }), Number.POSITIVE_INFINITY)) ?? {};
     } finally {
       this.#listening = false;
     }
@@ -180,10 +191,10 @@ export class AgentProcess {
     try {
       return await Promise.race(contenders);
     } catch (error) {
-      if (error instanceof AgentError && !this.hasExited && /connection closed/i.test(error.message)) {
-        throw new AgentError(await this.exited); // The output closes a moment before the exit is seen; its words are better.
-      }
-      throw error;
+      if (!(error instanceof AgentError) || !/connection closed|EPIPE|ECONNRESET|write after end/i.test(error.message)) throw error;
+      this.isCutOff = true;
+      // The pipes close a moment before the exit is seen; its words are better.
+      throw new AgentError(await Promise.race([this.exited, delay(inputClosedTime, `${name} closed its input, so nothing can be said to it any more. Retry to start it again.${this.lastWords}`, { ref: false })]));
     } finally {
       clearTimeout(timer);
     }

@@ -102,7 +102,7 @@ export class TurnRunner {
     }
     clearTimeout(this.#silence);
     for (const { answer } of this.#permissions.values()) answer(undefined, 'cancel');
-    if (end.outcome !== 'completed' && this.#agent?.hasExited) await this.closeAgent();
+    if (this.#agent && !this.#agent.isOfUse) await this.closeAgent();
     await this.#writeEnd(job, end);
     await claim?.release();
     const { startSha, endSha } = this.status as TurnStatus;
@@ -135,7 +135,7 @@ export class TurnRunner {
     this.#heard();
     const cancelled = () => void this.#insistOnCancel(agent);
     this.#cancel.signal.addEventListener('abort', cancelled, { once: true });
-    let stopReason: string;
+    let stopReason: string | undefined;
     try {
       stopReason = (await agent.prompt(blocks)).stopReason;
     } finally {
@@ -154,7 +154,7 @@ export class TurnRunner {
       case 'max_tokens':
         return { outcome: 'failed', stopReason, message: `${job.agent.name} reached its limit of tokens. Queue a follow-up to let it go on.` };
       default:
-        return { outcome: 'failed', stopReason, message: `${job.agent.name} stopped early (${stopReason}). Queue a follow-up to let it go on.` };
+        return { outcome: 'failed', message: `${job.agent.name} stopped early (${typeof stopReason === 'string' ? stopReason : 'it gave no reason'}). Queue a follow-up to let it go on.` };
     }
   }
 
@@ -173,7 +173,7 @@ export class TurnRunner {
 
   /** The agent of this session: the one that runs, or a new process that takes the conversation up. */
   async #openAgent(job: Job): Promise<AgentProcess> {
-    if (this.#agent && !this.#agent.hasExited) return this.#agent;
+    if (this.#agent?.isOfUse) return this.#agent;
     await this.closeAgent();
     const agent = await AgentProcess.start({
       program: job.agent,

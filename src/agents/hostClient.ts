@@ -47,7 +47,7 @@ export class HostClient {
       });
       readLines(socket, (line) => {
         const message: HostMessage | undefined = hostMessageSchema.safeParse(parseJson(line)).data;
-        if (!message) return;
+        if (!message) return void socket.destroy(); // What became of its turn is found out in another way.
         if (message.type === 'welcome') {
           clearTimeout(timer);
           client = new HostClient(file.hostId, socket, message.status);

@@ -10,7 +10,7 @@ import { type AgentContext, agent, type ContentBlock, methods, ndJsonStream, Req
 import { userEnvironment } from '../platform/processes.ts';
 import { streamMeta } from './streamMeta.ts';
 
-/** After the script has ended, how long its background processes may still hold the output open, in milliseconds. */
+/** After the script has ended, how long its background processes may hold the output open without a word, in milliseconds. */
 const drainTime = 250;
 /** How long a cancelled script may take to clean up, in milliseconds. */
 const insistAfter = 1_500;
@@ -70,20 +70,28 @@ async function runScript(sessionId: string, prompt: ContentBlock[], client: Agen
   const run: Run = { child, cancelled: false };
   runs.set(sessionId, run);
   try {
-    const stream = (source: Readable, name: 'stdout' | 'stderr') => forward(source, (text) =>
-      client.notify(methods.client.session.update, {
+    let sending = 0;
+    let lastHeard = 0;
+    const stream = (source: Readable, name: 'stdout' | 'stderr') => forward(source, async (text) => {
+      sending += 1;
+      await client.notify(methods.client.session.update, {
         sessionId,
         update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text }, _meta: { [streamMeta]: name } },
-      }));
+      });
+      sending -= 1;
+      lastHeard = performance.now();
+    });
     const drained = Promise.all([stream(child.stdout as Readable, 'stdout'), stream(child.stderr as Readable, 'stderr')]);
     const { code, signal } = await ended(child);
     endGroup(child, 'SIGKILL'); // What the script left running in the background ends with it.
-    const late = setTimeout(() => {
+    lastHeard = performance.now();
+    const late = setInterval(() => {
+      if (sending > 0 || performance.now() - lastHeard < drainTime) return; // What it said is still on its way.
       child.stdout?.destroy();
       child.stderr?.destroy();
-    }, drainTime);
+    }, drainTime / 5);
     await drained;
-    clearTimeout(late);
+    clearInterval(late);
     if (run.cancelled) return { stopReason: 'cancelled' };
     if (signal) throw new RequestError(-32000, `The script was ended by ${signal}.`);
     if (code !== 0) throw new RequestError(-32000, `The script ended with exit code ${code}.`);

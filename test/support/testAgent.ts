@@ -1,12 +1,12 @@
 /**
  * An agent for tests. Each line of a prompt is an order:
  *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | count FILE | wait FILE | images | plan | usage | burst N |
- *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) | stop REASON | fail TEXT | exit CODE | hang | deaf | garbage
+ *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) | stop REASON | fail TEXT | exit CODE | die | closeinput | hang | deaf | garbage
  * What it can do is set by `TEST_AGENT`: words among `noresume`, `noload`, `noimage`, `lost` (it forgets conversations).
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { type AgentContext, agent, type ContentBlock, methods, ndJsonStream, type PromptResponse, RequestError, type RequestPermissionResponse, type SessionUpdate } from '@agentclientprotocol/sdk';
@@ -17,7 +17,7 @@ const cancels = new Map<string, AbortController>();
 let calls = 0;
 
 const app = agent({ name: 'test-agent' })
-  .onRequest(methods.agent.initialize, () => ({
+  .onRequest(methods.agent.initialize, async () => (await mayStart(), {
     protocolVersion: 1,
     agentInfo: { name: 'Test', version: '1' },
     agentCapabilities: {
@@ -39,6 +39,11 @@ const app = agent({ name: 'test-agent' })
   })
   .onRequest(methods.agent.session.prompt, ({ params, client }) => obey(params.sessionId, params.prompt, client))
   .onNotification(methods.agent.session.cancel, ({ params }) => cancels.get(params.sessionId)?.abort());
+
+/** Where TEST_AGENT_WAITS names a file, the agent is not there before that file is. */
+async function mayStart(): Promise<void> {
+  if (process.env.TEST_AGENT_WAITS) await untilThere(process.env.TEST_AGENT_WAITS);
+}
 
 function takeUp({ sessionId, cwd }: { sessionId: string; cwd: string }): Record<string, never> {
   if (traits.includes('lost')) throw new RequestError(-32002, 'No such session');
@@ -129,6 +134,12 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
         return { stopReason: rest as PromptResponse['stopReason'] };
       case 'fail':
         throw new RequestError(-32000, rest);
+      case 'die':
+        process.kill(process.pid, 'SIGKILL');
+        break;
+      case 'closeinput':
+        closeSync(0);
+        break;
       case 'exit':
         process.exit(Number(rest));
         break;
