@@ -278,18 +278,24 @@ export class Engine {
   }
 
   async #own(): Promise<void> {
-    const { folder, loadDatabase, settings, log, onProblem, programs, trusted } = this.#options;
-    const now = this.#now;
-    const newId = this.#newId;
-    let store: Store;
+    const { folder, loadDatabase, onProblem } = this.#options;
+    let store: Store | undefined;
     try {
-      store = await Store.open({ files: this.#files, folder, makeDatabase: await loadDatabase(), owner: newId(), now, onProblem });
+      store = await Store.open({ files: this.#files, folder, makeDatabase: await loadDatabase(), owner: this.#newId(), now: this.#now, onProblem });
+      await this.#recoverAsOwner(store);
     } catch (error) {
+      await store?.close();
       this.readOnlyReason = messageOf(error);
       await this.#lock?.release();
       this.#lock = undefined;
       throw error;
     }
+  }
+
+  async #recoverAsOwner(store: Store): Promise<void> {
+    const { folder, settings, log, onProblem, programs, trusted } = this.#options;
+    const now = this.#now;
+    const newId = this.#newId;
     this.#view = store.state;
     this.#opened.resolve();
     const { outside } = this.#options;

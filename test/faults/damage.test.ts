@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readTranscript, TranscriptWriter } from '../../src/store/transcripts.ts';
+import { readTranscript, TranscriptWriter, transcriptPath } from '../../src/store/transcripts.ts';
+import { Drafts } from '../../src/webview/drafts.ts';
+import { startEngine, stopEngine, testAgent, turnState, untilEnded } from '../support/engines.ts';
+import { report } from '../support/report.ts';
+import { makeRepository } from '../support/repositories.ts';
 import { randomFrom } from '../support/simulatedDisk.ts';
 import { branchRow, openStore } from '../support/stores.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
@@ -41,20 +45,23 @@ describe('Damaged files', function () {
       const name = files(folder)[Math.floor(random() * files(folder).length)] as string;
       const path = join(folder, name);
       const content = readFileSync(path);
-      const how = Math.floor(random() * 3);
-      if (how === 0) writeFileSync(path, content.subarray(0, Math.floor(random() * content.length)));
+      const how = Math.floor(random() * 4);
+      // The older of two files of its kind in its place, as a restored backup leaves it.
+      const older = files(folder).find((other) => other !== name && other.slice(0, 5) === name.slice(0, 5));
+      if (how === 3 && older) writeFileSync(path, readFileSync(join(folder, older)));
+      else if (how === 0) writeFileSync(path, content.subarray(0, Math.floor(random() * content.length)));
       else if (how === 1) {
         const at = Math.floor(random() * content.length);
         content[at] = (content[at] ?? 0) ^ (1 << Math.floor(random() * 8));
         writeFileSync(path, content);
       } else rmSync(path);
-      const why = `seed ${seed}, round ${n}: ${name} ${['cut', 'flipped', 'deleted'][how]}`;
+      const why = `seed ${seed}, round ${n}: ${name} ${['cut', 'flipped', 'deleted', 'swapped'][how]}`;
       const { store, problems } = await openStore(folder);
       const found = Array.from(store.state.branches()).length;
       // One broken file never costs more than what only that file held.
       assert.ok(found > 0, `${why}: everything is gone`);
       if (found === total) tally.whole += 1;
-      else if (how !== 2) assert.ok(problems.length > 0 || name.startsWith('journal-'), `${why}: ${total - found} are lost and nothing is said`);
+      else if (how < 2) assert.ok(problems.length > 0 || name.startsWith('journal-'), `${why}: ${total - found} are lost and nothing is said`);
       if (problems.length > 0) tally.told += 1;
       await store.commit((tx) => tx.insert('branch', branchRow('after')));
       await store.close();
@@ -64,7 +71,57 @@ describe('Damaged files', function () {
       await again.store.close();
       tally.rounds += 1;
     }
-    console.log(`      ${tally.rounds} damaged, ${tally.whole} opened whole, ${tally.told} told (seed ${seed})`);
+    report('damage of the index', { ...tally, lost: 0, illegal: 0, unexplained: 0 });
+  });
+
+  it('of any kind in the whole storage: it opens with every prompt, takes work, and runs it (requirements 37, 38)', async () => {
+    const place = temporaryFolder();
+    const repository = makeRepository(place);
+    const settings = { agents: { test: testAgent }, defaultAgent: 'test' };
+    const first = startEngine(place, repository, settings);
+    const { queue } = await first.engine.owner();
+    const done = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say hello', attachments: [{ name: 'a.txt', mimeType: 'text/plain', base64: 'YQ==' }] });
+    await untilEnded(first.engine, done.turnId);
+    await queue.pause(done.branchId);
+    const waiting = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'images', attachments: [{ name: 'b.txt', mimeType: 'text/plain', base64: 'Yg==' }] });
+    new Drafts(first.engine.folder, () => undefined).set('new', 'a draft');
+    await stopEngine(first);
+    const random = randomFrom(seed);
+    const counts = { rounds: 0, lost: 0, illegal: 0, unexplained: 0 };
+    for (let n = 0; n < rounds(8); n += 1) {
+      const folder = temporaryFolder();
+      cpSync(join(place, 'storage'), join(folder, 'storage'), { recursive: true });
+      const all = readdirSync(join(folder, 'storage'), { recursive: true, withFileTypes: true }).filter((entry) => entry.name !== 'reserve');
+      const target = all[Math.floor(random() * all.length)];
+      if (!target) throw new Error('There is nothing to damage.');
+      const path = join(target.parentPath, target.name);
+      const why = `seed ${seed}, round ${n}: ${path.slice(folder.length)}`;
+      if (target.isDirectory() || random() < 0.3) rmSync(path, { recursive: true });
+      else if (random() < 0.5) truncateSync(path, Math.floor(random() * statSync(path).size));
+      else writeFileSync(path, 'nonsense');
+      const one = startEngine(folder, repository, settings);
+      try {
+        const owner = await one.engine.owner();
+        // A deleted or broken journal costs what only it held; all else is there.
+        if (!/journal-|index-/.test(target.name)) assert.equal(one.engine.state.turn(waiting.turnId)?.prompt, 'images', why);
+        assert.ok(one.problems.length <= 2, `${why}: ${one.problems.join(' ')}`);
+        await readTranscript(transcriptPath(one.engine.folder, done.sessionId));
+        assert.ok(['a draft', undefined].includes(new Drafts(one.engine.folder, () => undefined).all.new), why);
+        const next = await owner.queue.enqueue({ branch: 'c', kind: 'note', prompt: 'say on' });
+        await untilEnded(one.engine, next.turnId);
+        assert.equal(turnState(one.engine, next.turnId), 'completed', `${why}: ${one.engine.state.turn(next.turnId)?.error?.message}`);
+        if (one.engine.state.turn(waiting.turnId)) {
+          await owner.queue.resume(done.branchId);
+          await untilEnded(one.engine, waiting.turnId);
+          const message = one.engine.state.turn(waiting.turnId)?.error?.message;
+          assert.ok(message === undefined || /attachment "b.txt" is (damaged|gone).*Queue the prompt again/.test(message), `${why}: ${message}`);
+        }
+      } finally {
+        await stopEngine(one);
+      }
+      counts.rounds += 1;
+    }
+    report('damage of any file', counts);
   });
 
   it('keep the index from before: a broken newest generation costs nothing', async () => {

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { startEngine, stopEngine, testAgent, turnState, until, untilEnded } from '../support/engines.ts';
+import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
 import { rounds, seed } from './rounds.ts';
@@ -52,6 +53,6 @@ describe('The socket of an agent host', function () {
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'completed');
     await stopEngine(one);
-    console.log(`      ${runs} strangers, none heard anything (seed ${seed})`);
+    report('strangers at a host\'s socket', { rounds: runs, unexplained: 0 });
   });
 });

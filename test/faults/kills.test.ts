@@ -4,23 +4,26 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEngine, stopEngine, testAgent, until } from '../support/engines.ts';
+import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
 import { randomFrom } from '../support/simulatedDisk.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { readTold, wrongOrder } from '../support/told.ts';
 import { rounds, seed } from './rounds.ts';
 
 const program = fileURLToPath(new URL('../support/killedEngine.ts', import.meta.url));
-const livesOfAStorage = 4;
+/** More where there is time: what many lives have left is checked once. */
+const livesOfAStorage = process.env.BRANCHLINE_ROUNDS === undefined ? 6 : 14;
 
-type Told = { begin: string } | { accepted: string; turnId: string; attachments: number } | { removing: string } | { cancelling: string } | { failed: string };
-
-/** Lets the program live for a while, then kills it without warning. */
-function live(folder: string, seedOfLife: number, life: number, time: number): Promise<void> {
+/** Lets the program live for a while, counted from when it is up or from its very start, then kills it without warning. */
+function live(folder: string, seedOfLife: number, life: number, { time, fromStart }: { time: number; fromStart: boolean }): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, folder, String(seedOfLife), String(life)], { stdio: ['ignore', 'pipe', 'pipe'] });
     let words = '';
     child.stderr.on('data', (text) => { words += text; });
-    child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), time));
+    const kill = () => setTimeout(() => child.kill('SIGKILL'), time);
+    if (fromStart) kill();
+    else child.stdout.once('data', kill);
     child.on('exit', (code, signal) => (signal === 'SIGKILL' || code === 0 ? resolve() : reject(new Error(`The program ended with ${code}: ${words}`))));
   });
 }
@@ -37,17 +40,19 @@ describe('A killed extension host', function () {
       const folder = temporaryFolder();
       const repository = makeRepository(folder);
       for (let life = 0; life < livesOfAStorage; life += 1) {
-        await live(folder, seed + n * 100 + life, life, 20 + random() * 900);
+        const fromStart = random() < 0.2; // Some die while they open what the one before left.
+        await live(folder, seed + n * 100 + life, life, { fromStart, time: fromStart ? 100 + random() * 300 : random() * 700 });
         counts.kills += 1;
       }
       await check(folder, repository, seed + n, counts);
     }
-    console.log(`      ${counts.kills} kills, ${counts.accepted} accepted, ${counts.ran} ran, ${counts.interrupted} interrupted; lost 0, doubled 0, orphans 0 (seed ${seed})`);
+    const { kills, ...others } = counts;
+    report('kills', { rounds: kills, ...others, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 });
   });
 });
 
 async function check(folder: string, repository: string, of: number, counts: { accepted: number; ran: number; interrupted: number }): Promise<void> {
-  const told = readFileSync(join(folder, 'told.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Told);
+  const told = readTold(folder);
   const one = startEngine(folder, repository, { agents: { test: testAgent }, defaultAgent: 'test', permissions: 'allowAll', onFailure: 'continue', maxConcurrentTurns: 4 });
   const { engine, problems } = one;
   try {
@@ -56,6 +61,7 @@ async function check(folder: string, repository: string, of: number, counts: { a
     const why = `seed ${of}`;
     assert.deepEqual(told.filter((entry) => 'failed' in entry), [], why);
     assert.deepEqual(problems, [], why);
+    assert.equal(wrongOrder(told, engine), undefined, why);
     const accepted = told.flatMap((entry) => ('accepted' in entry ? [entry] : []));
     for (const { turnId, attachments } of accepted) {
       const turn = engine.state.turn(turnId);

@@ -92,6 +92,14 @@ export class SimulatedDisk implements StoreFileSystem {
     return content;
   }
 
+  /** Puts a file there, durably, as if it had been there always. */
+  put(path: string, content: Uint8Array): void {
+    const inode = { id: this.#nextInode, durable: Buffer.from(content), now: Buffer.from(content), pending: [] };
+    this.#nextInode += 1;
+    this.#durable.set(path, inode);
+    this.#names.set(path, inode);
+  }
+
   get hasPower(): boolean {
     return this.#left >= 0;
   }

@@ -17,7 +17,8 @@ const cancels = new Map<string, AbortController>();
 let calls = 0;
 
 const app = agent({ name: 'test-agent' })
-  .onRequest(methods.agent.initialize, async () => (await mayStart(), {
+  .onRequest(methods.agent.initialize, async () => ({
+    ...(await mayStart()),
     protocolVersion: 1,
     agentInfo: { name: 'Test', version: '1' },
     agentCapabilities: {
@@ -41,8 +42,9 @@ const app = agent({ name: 'test-agent' })
   .onNotification(methods.agent.session.cancel, ({ params }) => cancels.get(params.sessionId)?.abort());
 
 /** Where TEST_AGENT_WAITS names a file, the agent is not there before that file is. */
-async function mayStart(): Promise<void> {
+async function mayStart(): Promise<object> {
   if (process.env.TEST_AGENT_WAITS) await untilThere(process.env.TEST_AGENT_WAITS);
+  return {};
 }
 
 function takeUp({ sessionId, cwd }: { sessionId: string; cwd: string }): Record<string, never> {
