@@ -1,30 +1,43 @@
 /**
- * Runs the attacks of `test/faults` for long. Usage: npm run test:faults [-- --rounds N] [--seed N] [NAME ...]
- * `--rounds` is how many times the short run inside `npm test`; a seed that is printed replays a run.
+ * Runs the attacks for long and prints what they did as a table. Usage: npm run test:faults [-- --rounds N] [--seed N] [NAME ...]
+ * `--rounds` is how many times the short run inside `npm test`; a seed that is printed replays a run. NAME is a file of
+ * test/faults, or `vscode` for the kills in a real VS Code.
  */
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { root } from './vscodeHost.ts';
 
-function option(name: string, fallback: string): string {
-  const index = process.argv.indexOf(name);
-  return index < 0 ? fallback : process.argv[index + 1] ?? fallback;
-}
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: '20' }, seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) } } });
+const attacks = new Map(readdirSync(join(root, 'test', 'faults')).filter((name) => name.endsWith('.test.ts')).map((name) => [name.replace('.test.ts', ''), `test/faults/${name}`]));
+attacks.set('vscode', 'test/ui/kills.test.ts');
+const wanted = positionals.length > 0 ? positionals : [...attacks.keys()];
+const unknown = wanted.find((name) => !attacks.has(name));
+if (unknown) throw new Error(`There is no attack "${unknown}"; there are ${[...attacks.keys()].join(', ')}.`);
 
-const environment = { ...process.env, BRANCHLINE_ROUNDS: option('--rounds', '20'), BRANCHLINE_SEED: option('--seed', String(Math.floor(Math.random() * 1e9))) };
-const names = process.argv.slice(2).filter((value, index, all) => !value.startsWith('--') && !all[index - 1]?.startsWith('--'));
-const build = spawnSync(process.execPath, ['scripts/build.ts'], { cwd: root, stdio: 'inherit' });
-if (build.status !== 0) process.exit(1);
-const rows: Record<string, { result: string; counts: string }> = {};
-let failed = false;
-for (const file of readdirSync(join(root, 'test', 'faults')).filter((name) => name.endsWith('.test.ts'))) {
-  const name = file.replace('.test.ts', '');
-  if (names.length > 0 && !names.includes(name)) continue;
-  const { status, stdout, stderr } = spawnSync('mocha', [`test/faults/${file}`], { cwd: root, encoding: 'utf8', env: environment });
-  if (status !== 0) console.log(stdout + stderr);
-  failed ||= status !== 0;
-  rows[name] = { result: status === 0 ? 'held' : 'BROKE', counts: stdout.split('\n').filter((line) => line.includes('(seed ')).map((line) => line.trim()).join('; ') };
+const folder = mkdtempSync(join(tmpdir(), 'branchline-faults-'));
+const report = join(folder, 'report.jsonl');
+const environment = { ...process.env, BRANCHLINE_ROUNDS: values.rounds, BRANCHLINE_SEED: values.seed, BRANCHLINE_REPORT: report };
+const prepared = spawnSync(process.execPath, [wanted.includes('vscode') ? 'scripts/package.ts' : 'scripts/build.ts'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+if (prepared.status !== 0) process.exit(1);
+const broke: string[] = [];
+for (const name of wanted) {
+  const started = Date.now();
+  const { status, stdout, stderr } = spawnSync('mocha', [attacks.get(name) as string], { cwd: root, encoding: 'utf8', env: environment, maxBuffer: 1 << 28 });
+  console.log(`${name}: ${status === 0 ? 'held' : 'BROKE'} in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  if (status === 0) continue;
+  broke.push(name);
+  console.log(stdout + stderr);
 }
-console.table(rows);
-process.exit(failed ? 1 : 0);
+const columns = ['lost', 'doubled', 'orphans', 'illegal', 'unexplained'];
+const rows = existsSync(report) ? readFileSync(report, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Record<string, number | string>) : [];
+console.table(rows.map(({ attack, rounds, seed: _, ...counts }) => ({
+  attack, rounds,
+  ...Object.fromEntries(columns.map((name) => [name, counts[name] ?? ''])),
+  besides: Object.entries(counts).flatMap(([name, count]) => (columns.includes(name) ? [] : [`${name} ${count}`])).join(', '),
+})));
+console.log(`seed ${values.seed}, rounds ${values.rounds}; ${broke.length === 0 ? 'all held' : `BROKE: ${broke.join(', ')}`}`);
+rmSync(folder, { recursive: true, force: true });
+process.exit(broke.length === 0 ? 0 : 1);
