@@ -7,10 +7,12 @@ import type { BranchlineApi } from './apiTypes.ts';
 import { Changes } from './changes.ts';
 import { branchCommands } from './commands/branches.ts';
 import type { CommandContext } from './commands/context.ts';
+import { problemCommands } from './commands/problem.ts';
 import { sessionCommands } from './commands/sessions.ts';
 import { turnCommands } from './commands/turns.ts';
 import { viewCommands } from './commands/views.ts';
 import { Config } from './config.ts';
+import { LogChannel } from './logChannel.ts';
 import { messageOf } from './model/errors.ts';
 import { Notifications } from './notifications.ts';
 import { Engine } from './sessions/engine.ts';
@@ -27,12 +29,13 @@ import { findRepository } from './worktrees/repositories.ts';
 let running: Engine | undefined;
 
 export async function activate(context: vscode.ExtensionContext): Promise<BranchlineApi> {
-  const log = vscode.window.createOutputChannel('Branchline', { log: true });
+  const log = new LogChannel();
   const problem = (message: string) => {
-    log.warn(message);
+    log.write(message, 'warn');
     void vscode.window.showWarningMessage(message, 'Show Log').then((chosen) => chosen && log.show());
   };
   const config = new Config(problem);
+  log.environments = () => Object.values(config.engine.agents()).map(({ env }) => env ?? {});
   const engine = context.storageUri && startEngine(context, context.storageUri, config, log, problem);
   running = engine;
   const { api, dispose } = makeApi(engine);
@@ -41,12 +44,13 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const changes = new Changes(() => engine?.state ?? new Projection());
   const transcripts = new TranscriptDocuments(engine);
   const timeline = new TimelineView(vscode.Uri.joinPath(context.extensionUri, 'dist'), {
-    engine, defaultAgent: config.engine.defaultAgent, drafts: engine && new Drafts(engine.folder, (message) => log.warn(message)), log: (message) => log.warn(message), requests: { changes, transcripts },
+    engine, defaultAgent: config.engine.defaultAgent, drafts: engine && new Drafts(engine.folder, (message) => log.write(message, 'warn')), log: (message) => log.write(message, 'warn'), requests: { changes, transcripts },
   });
   const shared: CommandContext = { engine, tree, status, changes, transcripts, timeline, log };
   context.subscriptions.push(
     log, config, changes, transcripts, timeline, { dispose },
     ...sessionCommands(shared, config.engine.defaultAgent), ...turnCommands(shared), ...branchCommands(shared), ...viewCommands(shared),
+    ...problemCommands(shared, String((context.extension.packageJSON as { version?: unknown }).version)),
   );
   if (engine) {
     context.subscriptions.push(
@@ -59,7 +63,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
       }),
     );
     engine.ready.catch((error) => {
-      log.error(messageOf(error));
+      log.write(messageOf(error), 'error');
       void vscode.window.showErrorMessage(messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
     });
   } else context.subscriptions.push(vscode.window.registerTreeDataProvider<never>('branchline.branches', { getChildren: () => [], getTreeItem: (never) => never }));
@@ -69,7 +73,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   return api;
 }
 
-function startEngine(context: vscode.ExtensionContext, storage: vscode.Uri, config: Config, log: vscode.LogOutputChannel, onProblem: (message: string) => void): Engine {
+function startEngine(context: vscode.ExtensionContext, storage: vscode.Uri, config: Config, log: LogChannel, onProblem: (message: string) => void): Engine {
   const programs = join(context.extensionPath, 'dist');
   return Engine.start({
     folder: storageFolder(storage.fsPath),
@@ -79,7 +83,7 @@ function startEngine(context: vscode.ExtensionContext, storage: vscode.Uri, conf
     openFolders,
     ownCheckouts,
     trusted: () => vscode.workspace.isTrusted,
-    log: (message) => log.info(message),
+    log: log.write,
     onProblem,
   });
 }

@@ -1,5 +1,6 @@
 /** What the commands share: the engine, what a command was called on, and how its errors are told. */
 import * as vscode from 'vscode';
+import type { LogChannel } from '../logChannel.ts';
 import { BranchlineError, messageOf, RefusedError } from '../model/errors.ts';
 import type { Branch, Turn } from '../model/types.ts';
 import type { Engine, Owner } from '../sessions/engine.ts';
@@ -17,7 +18,7 @@ export interface CommandContext {
   changes: Changes;
   transcripts: TranscriptDocuments;
   timeline: TimelineView;
-  log: vscode.LogOutputChannel;
+  log: LogChannel;
 }
 
 /** How a command was called. Only a call by another program gets its errors as rejections; a person is shown them. */
@@ -59,7 +60,7 @@ export function register(context: CommandContext, id: string, idName: keyof Call
       return await handler(call, second, ...rest);
     } catch (error) {
       if (call.byProgram) throw error;
-      if (!(error instanceof BranchlineError)) context.log.error(`branchline.${id}: ${error instanceof Error ? error.stack : String(error)}`);
+      if (!(error instanceof BranchlineError)) context.log.write(`branchline.${id}: ${error instanceof Error ? error.stack : String(error)}`, 'error');
       void tell(messageOf(error));
       return undefined;
     }

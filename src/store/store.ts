@@ -335,6 +335,11 @@ export class Store {
     return this.#database.select('event', 'turnId = ? ORDER BY id', [turnId]);
   }
 
+  /** The last steps of everything, oldest first. */
+  recentEvents(limit: number): Tables['event'][] {
+    return this.#database.select('event', '1 ORDER BY id DESC LIMIT ?', [limit]).reverse();
+  }
+
   /** Writes a new generation and starts a new journal; resolves when it is durable. */
   async checkpoint(): Promise<void> {
     while (this.#writing) await this.#writing;
