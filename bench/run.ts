@@ -12,10 +12,11 @@ import { benchAgents, benchProvisioning } from './agents.ts';
 import { benchChanges } from './changes.ts';
 import { benchEnqueue } from './enqueue.ts';
 import { figures } from './figures.ts';
+import { benchStorage } from './storage.ts';
 import { benchTimeline } from './timeline.ts';
 
 const benches: Record<string, (folder: string) => Promise<void>> = {
-  enqueue: benchEnqueue, changes: benchChanges, prompt: benchAgents, provisioning: benchProvisioning, activation: benchActivation, timeline: benchTimeline,
+  enqueue: benchEnqueue, storage: benchStorage, changes: benchChanges, prompt: benchAgents, provisioning: benchProvisioning, activation: benchActivation, timeline: benchTimeline,
 };
 
 const json = process.argv.includes('--json');

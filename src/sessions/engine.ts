@@ -347,7 +347,7 @@ export class Engine {
     try {
       const { database } = await recover(this.#files, this.#options.folder, await this.#options.loadDatabase());
       const view = new Projection();
-      view.load({ branch: database.select('branch'), session: database.select('session'), turn: database.select('turn') });
+      view.load({ branch: database.all('branch'), session: database.all('session'), turn: database.all('turn') });
       database.close();
       this.#view = view;
       this.#emit(emptyChange());

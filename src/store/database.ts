@@ -4,7 +4,7 @@
  */
 import type { Database as SqlDatabase, SqlJsStatic, Statement } from 'sql.js';
 import { migrations, schemaVersion } from './migrations/index.ts';
-import { fromSql, type Mutation, type TableName, type Tables, toSql, type Value } from './schema.ts';
+import { fromSql, type Mutation, type StateTable, type TableName, type Tables, toSql, type Value, wholeRows } from './schema.ts';
 
 const madeUpBySql = ['random', 'randomblob', 'datetime', 'date', 'time', 'julianday', 'strftime', 'unixepoch'];
 
@@ -119,6 +119,13 @@ export class Database {
       statement.reset();
     }
     return rows;
+  }
+
+  /** All rows of a table, in the order of their keys: one trip out of SQL for the whole of it, which is much faster than one for each value. */
+  all<T extends StateTable>(table: T): Tables[T][] {
+    const { values, make } = wholeRows(table);
+    const [result] = this.#database.exec(`SELECT json_group_array(json_array(${values})) FROM ${table}`);
+    return (JSON.parse(result?.values[0]?.[0] as string) as unknown[][]).map(make);
   }
 
   /** The database as a file. Throws inside a transaction. */

@@ -92,6 +92,38 @@ export function toSql(table: TableName, name: string, value: unknown): Value {
   return value as Value;
 }
 
+type Values = readonly unknown[];
+const isSet = (value: unknown): boolean => value !== 0;
+const parsed = (value: unknown): unknown => (value === null ? null : value === '[]' ? [] : JSON.parse(value as string));
+
+/**
+ * Rows from the values of all columns, in the order of `columns`. Written out, because a row that is made in one go is many times
+ * cheaper than one that grows name by name, and all rows are made at each opening. Held together with `columns` by a test.
+ */
+const rowMakers = {
+  branch: (v: Values) => ({
+    id: v[0], repository: v[1], name: v[2], base: v[3], baseSha: v[4], worktreeState: v[5], worktreeStep: v[6], worktreePath: v[7],
+    worktreeError: parsed(v[8]), adopted: isSet(v[9]), backgroundSetup: v[10], paused: v[11], unread: isSet(v[12]), createdAt: v[13], changedAt: v[14], madeOrder: v[15],
+  }),
+  session: (v: Values) => ({
+    id: v[0], branchId: v[1], kind: v[2], agent: v[3], title: v[4], createdAt: v[5], agentSessionId: v[6], agentInfo: v[7], worktreePath: v[8],
+    tipSha: v[9], mergeBaseSha: v[10], retired: v[11], closed: isSet(v[12]), unread: isSet(v[13]), madeOrder: v[14],
+  }),
+  turn: (v: Values) => ({
+    id: v[0], sessionId: v[1], branchId: v[2], state: v[3], prompt: v[4], attachments: parsed(v[5]), position: Number(v[6]), queuedAt: v[7],
+    startedAt: v[8], endedAt: v[9], startSha: v[10], endSha: v[11], error: parsed(v[12]), hostId: v[13], attempt: v[14], cancelRequested: isSet(v[15]),
+    permission: parsed(v[16]), silentSince: v[17], endedOrder: v[18],
+  }),
+};
+export type StateTable = keyof typeof rowMakers;
+
+/** SQL for all values of a row as a JSON array, and what makes the row of them. */
+export function wholeRows<T extends StateTable>(table: T): { values: string; make: (values: Values) => Tables[T] } {
+  // A position is written with all its digits; JSON by itself has 15 of them.
+  const values = Object.keys(columns[table]).map((name) => (name === 'position' ? "printf('%!.17g', position)" : name)).join();
+  return { values, make: rowMakers[table] as unknown as (values: Values) => Tables[T] };
+}
+
 export function fromSql<T extends TableName>(table: T, row: Record<string, unknown>): Tables[T] {
   const decoded: Record<string, unknown> = {};
   for (const [name, column] of Object.entries(columns[table] as Record<string, Column>)) {

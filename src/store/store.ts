@@ -96,9 +96,9 @@ export class Store {
     this.#records = parts.records;
     this.#identity = options.files.identity(manifestPath(options.folder));
     this.state.load({
-      branch: this.#database.select('branch'),
-      session: this.#database.select('session'),
-      turn: this.#database.select('turn'),
+      branch: this.#database.all('branch'),
+      session: this.#database.all('session'),
+      turn: this.#database.all('turn'),
     });
     this.#eventId = Number(this.#database.select('event', '1 ORDER BY id DESC LIMIT 1')[0]?.id ?? 0);
   }

@@ -82,6 +82,25 @@ describe('Agents and their hosts in trouble', function () {
     done += 1;
   });
 
+  it('a host that is killed with the prompt handed over and no window there to hear of it: the prompt is never sent again by itself (invariant 2)', async () => {
+    const go = join(folder, 'go');
+    const first = start({}, { TEST_AGENT_WAITS: go });
+    const { turnId, sessionId } = await note(first, `count ${join(folder, 'ran')}\nhang`);
+    await until(first.engine, () => turnState(first.engine, turnId) === 'starting' && hostOf(first, turnId).pid !== null, 'it starts');
+    const { pid } = hostOf(first, turnId);
+    await first.engine.dispose();
+    writeFileSync(go, '');
+    await until(first.engine, () => times('ran') === 1, 'the agent has the prompt');
+    kill(pid);
+    const second = start({}, { TEST_AGENT_WAITS: go });
+    await second.engine.ready;
+    await untilEnded(second.engine, turnId);
+    assert.equal(turnState(second.engine, turnId), 'interrupted');
+    assert.equal(times('ran'), 1);
+    assert.equal((await readTranscript(transcriptPath(join(folder, 'storage'), sessionId))).filter(({ type }) => type === 'handover').length, 1);
+    done += 1;
+  });
+
   it('an agent that never gets ready is stopped at once, and holds up only its own branch (requirements 50, 51)', async () => {
     const one = start({}, { TEST_AGENT_WAITS: join(folder, 'never') });
     const stuck = await note(one, 'say never');

@@ -3,7 +3,8 @@ import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from
 import { join } from 'node:path';
 import { StorageError } from '../../../src/model/errors.ts';
 import { nodeFileSystem, type StoreFile, type StoreFileSystem } from '../../../src/store/fileSystem.ts';
-import { columns, tableNames } from '../../../src/store/schema.ts';
+import { encodeRecord } from '../../../src/store/record.ts';
+import { columns, type Mutation, tableNames } from '../../../src/store/schema.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { branchRow, makeDatabase, openStore, sessionRow, turnRow } from '../../support/stores.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -47,6 +48,25 @@ describe('The store', () => {
       database.apply(['+', table, row[table] as unknown as Record<string, unknown>]);
       assert.deepEqual(database.select(table), [row[table]]);
       assert.deepEqual(Object.keys(row[table]).sort(), Object.keys(columns[table]).sort());
+      if (table !== 'event') assert.deepEqual(database.all(table), [row[table]]);
+    }
+  });
+
+  it('reads all rows at once as it reads one: every column in its place, every number with all its digits', () => {
+    const database = makeDatabase();
+    database.migrate();
+    const rows = {
+      branch: branchRow('b', { base: 'base', baseSha: 'sha', worktreeState: 'failed', worktreeStep: 'runSetup', worktreePath: '/w', worktreeError: { message: 'It "failed"\n☃', step: 'runSetup' }, adopted: true, backgroundSetup: 'done', paused: 'user', unread: true, createdAt: 11, changedAt: 12, madeOrder: 13 }),
+      session: sessionRow('s', 'b', { kind: 'review', agent: 'a', createdAt: 21, agentSessionId: 'as', agentInfo: 'ai', worktreePath: '/w', tipSha: 't', mergeBaseSha: 'm', retired: 'r', closed: true, unread: true, madeOrder: 22 }),
+      turn: turnRow('t', 's', 'b', { state: 'running', prompt: 'nul \u0000 and \u2028', attachments: [{ name: 'n', mimeType: 'm', sha256: 'h', size: 1 }], position: 1 / 3 + 1e-15, queuedAt: 31, startedAt: 32, endedAt: 33, startSha: 'x', endSha: 'y', error: { message: 'e' }, hostId: 'h', attempt: 3, cancelRequested: true, permission: { id: 'p', title: 'q', options: [] }, silentSince: 34, endedOrder: 35 }),
+    };
+    for (const table of ['branch', 'session', 'turn'] as const) {
+      database.apply(['+', table, rows[table] as unknown as Record<string, unknown>]);
+      assert.deepEqual(database.all(table), [rows[table]]);
+    }
+    for (let n = 0, position = 1; n < 50; n += 1, position /= 3) {
+      database.apply(['~', 'turn', 't', { position }]);
+      assert.equal(database.all('turn')[0]?.position, position);
     }
   });
 
@@ -138,6 +158,10 @@ describe('The store', () => {
       await addBranch(store, 'a');
       broken = true;
       await assert.rejects(addBranch(store, 'b'), (error: unknown) => error instanceof StorageError && words.test(error.message) && !error.outcomeUnknown);
+      // Refused is not there, also for whoever opens the files as they are now.
+      const copy = temporaryFolder();
+      for (const name of readdirSync(folder)) copyFileSync(join(folder, name), join(copy, name));
+      assert.deepEqual(branchIds((await openStore(copy)).store), ['a']);
       await addBranch(store, 'c');
       assert.deepEqual(branchIds(store), ['a', 'c']);
       const again = await openStore(folder);
@@ -221,6 +245,21 @@ describe('The store', () => {
     const again = await openStore(folder);
     assert.deepEqual(branchIds(again.store), ['a', 'c']);
     assert.deepEqual(again.problems, []);
+  });
+
+  it('takes nothing from a record whose replay would change other rows than it did at first, and says so', async () => {
+    const folder = temporaryFolder();
+    const { store } = await openStore(folder);
+    await addBranch(store, 'a');
+    const path = join(folder, journals(folder).at(-1) as string);
+    const content = readFileSync(path, 'latin1').replace(/\0+$/, '');
+    const last = content.trimEnd().split('\n').at(-1) as string;
+    const [seq, , batch] = JSON.parse(last.slice(9)) as [number, string, number];
+    const record = { seq: seq + 1, batch: batch + 1, index: 0, count: 1, changes: 2, mutations: [['~', 'branch', 'a', { changedAt: 99 }] as Mutation] };
+    writeFileSync(path, content + encodeRecord(record, last.slice(0, 8)).line, 'latin1');
+    const again = await openStore(folder);
+    assert.equal(again.store.state.branch('a')?.changedAt, 1);
+    assert.equal(again.problems.length, 1);
   });
 
   it('uses the generation before when the newest is damaged, with all that the journals have', async () => {
