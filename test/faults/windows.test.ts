@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StorageError } from '../../src/model/errors.ts';
 import { acquire } from '../../src/platform/exclusive.ts';
 import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
+import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import { startEngine, stopEngine, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { git, makeRepository } from '../support/repositories.ts';
@@ -69,6 +70,49 @@ describe('Several windows, and what is left of earlier ones', function () {
     assert.equal(readFileSync(trace, 'utf8'), 'in\nout\n'.repeat(asked.length));
     assert.equal(readFileSync(join(folder, 'ran'), 'utf8').length, asked.length * 2);
     assert.deepEqual(git(repository, 'worktree', 'list').split('\n').length, 2);
+  });
+
+  it('with storages of their own: a turn in the other\'s worktree waits for the agent that is in it, says so, and can be cancelled (invariant 3)', async () => {
+    const [one, two] = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2'))];
+    const trace = join(folder, 'trace');
+    const first = await note(one, `append ${trace} first in\nwait ../go\nappend ${trace} first out`);
+    await until(one.engine, () => existsSync(trace), 'the first is in');
+    const second = await note(two, `append ${trace} second`);
+    const third = await note(two, `append ${trace} third`);
+    const told = async () => (await readTranscript(transcriptPath(two.engine.folder, second.sessionId))).some((entry) => entry.type === 'notice' && /another window runs an agent in this worktree/.test(entry.text));
+    let says = false;
+    await until(two.engine, () => {
+      void told().then((found) => { says ||= found; });
+      return says || readFileSync(trace, 'utf8').includes('second');
+    }, 'the second waits');
+    assert.equal(readFileSync(trace, 'utf8'), 'first in\n');
+    await (await two.engine.owner()).queue.cancel(second.turnId);
+    await untilEnded(two.engine, second.turnId);
+    assert.equal(turnState(two.engine, second.turnId), 'cancelled');
+    writeFileSync(join(folder, 'repo.worktrees', 'go'), '');
+    await untilEnded(one.engine, first.turnId);
+    await untilEnded(two.engine, third.turnId);
+    assert.equal(readFileSync(trace, 'utf8'), 'first in\nfirst out\nthird\n');
+  });
+
+  it('a worktree that one window is making is not taken for a broken one by another: it waits (requirements 46, 48)', async () => {
+    const hook = join(repository, '.git', 'hooks', 'post-checkout');
+    mkdirSync(dirname(hook), { recursive: true });
+    writeFileSync(hook, `#!/bin/sh\ntouch '${join(folder, 'making')}'\nwhile ! test -e '${join(folder, 'go')}'; do sleep 0.02; done\n`);
+    chmodSync(hook, 0o755);
+    const other = makeRepository(folder, 'other');
+    const [one, two] = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2'))];
+    const first = await note(one, 'say one');
+    await until(one.engine, () => existsSync(join(folder, 'making')), 'git is at it');
+    const second = await note(two, 'say two');
+    const elsewhere = await (await two.engine.owner()).queue.enqueue({ repository: other, branch: 'b', kind: 'note', prompt: 'say elsewhere' });
+    await untilEnded(two.engine, elsewhere.turnId); // It has looked at the first repository by then.
+    assert.equal(two.engine.state.branch(second.branchId)?.worktreeState, 'queued');
+    writeFileSync(join(folder, 'go'), '');
+    await untilEnded(one.engine, first.turnId);
+    await untilEnded(two.engine, second.turnId);
+    assert.deepEqual([turnState(one.engine, first.turnId), turnState(two.engine, second.turnId)], ['completed', 'completed']);
+    assert.deepEqual(readdirSync(join(folder, 'repo.worktrees')), ['b']);
   });
 
   it('that make worktrees of one repository at once wait for each other, whatever git is doing (requirement 46)', async () => {

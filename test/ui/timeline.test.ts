@@ -137,7 +137,7 @@ describe('The timeline', function () {
     await row('burst 400').waitFor();
     assert.equal(await composer.inputValue(), 'a draft that is not sent');
     await thumbnail('draft.png').waitFor();
-    await timeline.locator('.list').evaluate((element, place) => new Promise<void>((resolve, reject) => {
+    await timeline.locator('.list').evaluate((element, place) => new Promise<void>((resolve, reject) => { // It takes some frames.
       const look = (frames: number) => {
         if (Math.abs(element.scrollTop - place) < 1) resolve();
         else if (frames > 300) reject(new Error(`The list is at ${element.scrollTop} of ${element.scrollHeight - element.clientHeight}, not at ${place}.`));
@@ -206,9 +206,16 @@ describe('The timeline', function () {
   it('opens the changes of a turn side by side, and copies a conversation as Markdown', async () => {
     await row('write a.txt one').hover();
     await row('write a.txt one').getByRole('button', { name: 'Open changes' }).click();
-    await window.page.locator('.multiDiffEntry, .multi-diff-editor', { hasText: 'a.txt' }).first().waitFor();
+    const diffs = window.page.locator('.multiDiffEntry, .multi-diff-editor');
+    await diffs.filter({ hasText: 'a.txt' }).first().waitFor();
+    await window.command('View: Close All Editors');
+    await timeline.getByRole('button', { name: 'Open changes of the branch' }).click();
+    await diffs.filter({ hasText: 'b.txt' }).first().waitFor();
     await window.command('View: Close All Editors');
     await row('write a.txt one').locator('.row-title').click();
+    await timeline.getByRole('button', { name: 'Open changes of the session' }).click();
+    await diffs.filter({ hasText: 'a.txt' }).first().waitFor();
+    await window.command('View: Close All Editors');
     await timeline.getByRole('button', { name: 'Copy as Markdown' }).click();
     await timeline.getByRole('status').filter({ hasText: 'Copied' }).waitFor({ state: 'attached' });
     assert.match(await window.page.evaluate(() => navigator.clipboard.readText()), /# write a.txt one[\s\S]*## Prompt/);
@@ -315,6 +322,12 @@ describe('The timeline', function () {
     });
     const chip = (name: string) => timeline.locator('.composer .chip', { hasText: name });
     await chip('two.txt').waitFor();
+    await composer.evaluate((area) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(21 * 1024 * 1024)], 'large.bin'));
+      area.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+    });
+    await timeline.locator('.composer .problem', { hasText: '"large.bin" is larger than 20 MB. Attach a smaller file' }).waitFor();
     await timeline.getByRole('button', { name: 'Remove one.txt' }).click();
     await chip('one.txt').waitFor({ state: 'detached' });
     await timeline.getByRole('button', { name: 'Attach files' }).click();
@@ -360,6 +373,13 @@ describe('The timeline', function () {
     await timeline.getByLabel('State', { exact: true }).selectOption('failed');
     await timeline.locator('.hint', { hasText: 'Nothing fits the filter' }).waitFor();
     await timeline.getByLabel('State', { exact: true }).selectOption('');
+    await timeline.getByLabel('Kind', { exact: true }).first().selectOption('note');
+    await timeline.locator('.hint', { hasText: 'Nothing fits the filter' }).waitFor();
+    await timeline.getByLabel('Kind', { exact: true }).first().selectOption('');
+    await timeline.getByLabel('Agent', { exact: true }).first().selectOption('shell');
+    await timeline.locator('.hint', { hasText: 'Nothing fits the filter' }).waitFor();
+    await timeline.getByLabel('Agent', { exact: true }).first().selectOption('');
+    await row('burst 400').waitFor();
     await timeline.getByRole('button', { name: 'Filter and search' }).click();
     await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
   });

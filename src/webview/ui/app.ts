@@ -22,6 +22,7 @@ const more = 200;
 const undoTime = 10_000;
 const clockTime = 30_000;
 const searchTime = 200;
+const restoreTime = 3_000;
 
 export class TimelineElement extends LitElement {
   static override properties = {
@@ -277,13 +278,13 @@ export class TimelineElement extends LitElement {
     this.#scrollToRestore = undefined;
   };
 
-  /** Rows that come into view may turn out taller than they were thought to be, so the place is sought for some frames. */
-  #restoreScroll(tries = 20): void {
+  /** Rows that come into view may turn out taller than they were thought to be, so the place is sought for a while. */
+  #restoreScroll(deadline = performance.now() + restoreTime): void {
     const list = this.querySelector('.list');
     if (!list || this.#scrollToRestore === undefined || this.rows.length === 0) return;
     list.scrollTop = this.#scrollToRestore;
-    if (Math.abs(list.scrollTop - this.#scrollToRestore) < 1) this.#scrollToRestore = undefined;
-    else if (tries > 0) requestAnimationFrame(() => this.#restoreScroll(tries - 1));
+    if (Math.abs(list.scrollTop - this.#scrollToRestore) < 1 || performance.now() > deadline) this.#scrollToRestore = undefined;
+    else requestAnimationFrame(() => this.#restoreScroll(deadline));
   }
 
   protected override updated(): void {
@@ -463,7 +464,7 @@ export class TimelineElement extends LitElement {
         ${row.state === 'queued' && branch?.words ? provisioningView(branch, this.#preparation) : nothing}
         <branchline-conversation ${ref(this.#conversation)} .sessionId=${row.sessionId} .branchId=${row.branchId} .permission=${asking} .left=${this.#left}></branchline-conversation>
       </div>
-      ${this.newBelow ? html`<button type="button" class="new-below" @click=${() => this.#conversation.value?.toEnd()}>${icon('arrow-down')} New below</button>` : nothing}
+      <div class="new-below-place">${this.newBelow ? html`<button type="button" class="new-below" @click=${() => this.#conversation.value?.toEnd()}>${icon('arrow-down')} New below</button>` : nothing}</div>
       ${row.canFollowUp ? this.#composerFor({ type: 'session', sessionId: row.sessionId, title: first.title, branch }) : html`<p class="hint">This conversation is over. Queue a new session to go on; the transcript is kept.</p>`}
     </section>`;
   }
