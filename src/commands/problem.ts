@@ -30,7 +30,7 @@ async function ask(): Promise<{ prompts: boolean; paths: boolean } | undefined> 
     { label: 'Paths and branch names', detail: 'Where your repositories and worktrees are', key: 'paths' as const },
   ];
   const chosen = await vscode.window.showQuickPick(items, {
-    canPickMany: true, title: 'Report Problem', placeHolder: 'Include these, too? Versions, states and file sizes are always in it, secrets never.',
+    canPickMany: true, title: 'Report Problem', placeHolder: 'Include these, too? Secrets are never in it.',
   });
   return chosen && { prompts: chosen.some(({ key }) => key === 'prompts'), paths: chosen.some(({ key }) => key === 'paths') };
 }

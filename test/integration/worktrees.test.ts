@@ -256,6 +256,24 @@ describe('Worktrees', () => {
     assert.ok(!existsSync(join(folder, 'repo.worktrees', 'c')));
   });
 
+  it('takes nothing more on a branch that is being removed, and says what to do: no prompt waits for ever', async () => {
+    const one = start();
+    const { removal, queue } = await one.engine.owner();
+    const failed = await note(one, 'b', 'exit 3');
+    await untilEnded(one.engine, failed.turnId);
+    await queue.resume(failed.branchId);
+    const working = await note(one, 'b', 'sleep 300');
+    await until(one.engine, () => turnState(one.engine, working.turnId) === 'running', 'it runs');
+    const removed = removal.remove(failed.branchId, true);
+    await until(one.engine, () => one.engine.state.branch(failed.branchId)?.worktreeState === 'removing', 'it is being removed');
+    await assert.rejects(queue.enqueueTurn(working.sessionId, { prompt: 'true' }), /"b" was removed.*Queue a new session/);
+    await assert.rejects(queue.retry(failed.turnId), /"b" was removed/);
+    await assert.rejects(note(one, 'b'), /"b" is being removed. Try again in a moment/);
+    await removed;
+    await assert.rejects(queue.enqueueTurn(working.sessionId, { prompt: 'true' }), /closed|was removed/);
+    assert.equal(one.engine.state.line(failed.branchId).length, 0);
+  });
+
   it('works with a bare repository and its worktrees, and through a symlink', async () => {
     const bare = join(folder, 'bare.git');
     git(folder, 'clone', '--quiet', '--bare', repository, bare);
