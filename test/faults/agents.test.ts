@@ -4,23 +4,19 @@ import { join } from 'node:path';
 import { hostFileSchema } from '../../src/agentHost/protocol.ts';
 import { isAlive, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stopEngine, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stopEngine, stoppedAfterEach, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { rounds } from './rounds.ts';
 
 describe('Agents and their hosts in trouble', function () {
   this.timeout(120_000);
   let folder: string;
   let done = 0;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   beforeEach(() => {
     folder = temporaryFolder();
-  });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
   });
   after(() => report('agents and hosts', { rounds: done, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
   const start = (patch: Partial<TestSettings> = {}, env: Record<string, string> = {}) => {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { findMarked } from '../../src/platform/processes.ts';
-import { startEngine, stopEngine, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stoppedAfterEach, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { git, makeRepository, subjects } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 /** git as it changes while Branchline works: by the user, by an agent, by other tools. */
 describe('git under our feet', function () {
@@ -13,16 +13,12 @@ describe('git under our feet', function () {
   let folder: string;
   let repository: string;
   let rounds = 0;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   beforeEach(() => {
     folder = temporaryFolder();
     repository = makeRepository(folder);
   });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
-    rounds += 1;
-  });
+  afterEach(() => { rounds += 1; });
   after(() => report('git', { rounds, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
   const start = (patch: Partial<TestSettings> = {}) => {
     const started = startEngine(folder, repository, { onFailure: 'pause', ...patch });

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stopEngine, type TestEngine, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stopEngine, stoppedAfterEach, type TestEngine, turnState, until, untilEnded } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { rounds, seed } from './rounds.ts';
 
 const program = fileURLToPath(new URL('../support/fuzzAgent.ts', import.meta.url));
@@ -77,11 +77,7 @@ const anyLine: fc.Arbitrary<Buffer> = fc.oneof(
 
 describe('An agent that speaks the protocol wrongly', function () {
   this.timeout(0);
-  const running: TestEngine[] = [];
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
-  });
+  const running = stoppedAfterEach();
 
   /** An engine with the fuzzing agent that follows `script`. */
   function start(script: Record<string, Buffer[][]>): TestEngine & { folder: string } {

@@ -7,27 +7,23 @@ import { StorageError } from '../../src/model/errors.ts';
 import { acquire } from '../../src/platform/exclusive.ts';
 import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stopEngine, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stoppedAfterEach, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { git, makeRepository } from '../support/repositories.ts';
 import { openStore } from '../support/stores.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 describe('Several windows, and what is left of earlier ones', function () {
   this.timeout(60_000);
   let folder: string;
   let repository: string;
   let rounds = 0;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   beforeEach(() => {
     folder = temporaryFolder();
     repository = makeRepository(folder);
   });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
-    rounds += 1;
-  });
+  afterEach(() => { rounds += 1; });
   after(() => report('windows', { rounds, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
   const start = (patch: Partial<TestSettings> = {}, storage = folder) => {
     mkdirSync(storage, { recursive: true });

@@ -5,16 +5,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isAlive, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stopEngine, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stoppedAfterEach, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { git, makeRepository, subjects } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const program = fileURLToPath(new URL('../support/testAgent.ts', import.meta.url));
 
 describe('Agents over ACP', () => {
   let folder: string;
   let repository: string;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   const start = (traits = '', patch: Partial<TestSettings> = {}) => {
     const agents = { test: { name: 'Test Agent', command: process.execPath, args: [program], env: { TEST_AGENT: traits, TEST_AGENT_STARTS: join(folder, 'starts') } } };
     const started = startEngine(folder, repository, { agents, defaultAgent: 'test', ...patch });
@@ -24,10 +24,6 @@ describe('Agents over ACP', () => {
   beforeEach(() => {
     folder = temporaryFolder();
     repository = makeRepository(folder);
-  });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
   });
   const entries = (sessionId: string) => readTranscript(transcriptPath(join(folder, 'storage'), sessionId));
   const said = async (sessionId: string) => (await entries(sessionId)).map((entry) => (entry.type === 'text' && entry.role === 'agent' ? entry.text : '')).join('');

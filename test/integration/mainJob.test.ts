@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stopEngine, type TestEngine, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stoppedAfterEach, turnState, until, untilEnded } from '../support/engines.ts';
 import { git, makeRepository, subjects } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 describe('The main job', () => {
   let folder: string;
   let repository: string;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   const start = (...args: Parameters<typeof startEngine> extends [string, string, ...infer Rest] ? Rest : never) => {
     const started = startEngine(folder, repository, ...args);
     running.push(started);
@@ -19,10 +19,6 @@ describe('The main job', () => {
   beforeEach(() => {
     folder = temporaryFolder();
     repository = makeRepository(folder);
-  });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
   });
 
   const output = async (sessionId: string) =>

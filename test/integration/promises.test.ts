@@ -3,14 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { ended, startEngine, stopEngine, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { ended, startEngine, stoppedAfterEach, testAgent, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { makeRepository } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 describe('What was promised', () => {
   let folder: string;
   let repository: string;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   const start = (patch: Partial<TestSettings> = {}) => {
     const started = startEngine(folder, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch });
     running.push(started);
@@ -19,10 +19,6 @@ describe('What was promised', () => {
   beforeEach(() => {
     folder = temporaryFolder();
     repository = makeRepository(folder);
-  });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
   });
   const entries = (sessionId: string) => readTranscript(transcriptPath(join(folder, 'storage'), sessionId));
   const inWorktree = (path: string) => join(folder, 'repo.worktrees', 'b', path);

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startEngine, stopEngine, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stoppedAfterEach, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { git, makeRepository } from '../support/repositories.ts';
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 describe('Worktrees', () => {
   let folder: string;
   let repository: string;
-  const running: TestEngine[] = [];
+  const running = stoppedAfterEach();
   const start = (patch: Partial<TestSettings> = {}) => {
     const started = startEngine(folder, repository, patch);
     running.push(started);
@@ -17,10 +17,6 @@ describe('Worktrees', () => {
   beforeEach(() => {
     folder = temporaryFolder();
     repository = makeRepository(folder, 'repo', { 'README.md': '# Sample\n', '.gitignore': '.env*\nbig/\ncache/\n', 'tracked.txt': 'committed\n' });
-  });
-  afterEach(async () => {
-    for (const one of running.splice(0)) await stopEngine(one);
-    removeTemporaryFolders();
   });
   const note = async ({ engine }: TestEngine, branch: string, prompt = 'pwd', base?: string) => {
     const { queue } = await engine.owner();

@@ -4,6 +4,7 @@ import type { AgentSetting } from '../../src/agents/catalog.ts';
 import { Engine, type EngineOptions, type EngineSettings, type Owner } from '../../src/sessions/engine.ts';
 import { defaultLocation, type WorktreeSettings } from '../../src/worktrees/settings.ts';
 import { makeDatabase } from './stores.ts';
+import { removeTemporaryFolders } from './temporaryFolder.ts';
 
 export const programs = fileURLToPath(new URL('../../dist/', import.meta.url));
 
@@ -93,4 +94,14 @@ export async function stopEngine({ engine }: TestEngine): Promise<void> {
   const owner: Owner | undefined = engine.ownerNow;
   for (const client of owner ? [...owner.hosts.all()] : []) await owner?.hosts.end(client.hostId);
   await engine.dispose();
+}
+
+/** For a suite: the engines in the list are stopped after each test, and its folders removed. */
+export function stoppedAfterEach(): TestEngine[] {
+  const running: TestEngine[] = [];
+  afterEach(async () => {
+    for (const one of running.splice(0)) await stopEngine(one);
+    removeTemporaryFolders();
+  });
+  return running;
 }
