@@ -76,14 +76,14 @@ export async function endMarked(mark: string, options: { leader?: number; grace?
     if (leader) await new Promise<void>((resolve) => execFile('taskkill', ['/pid', String(leader), '/T', '/F'], () => resolve()));
     return;
   }
-  const deadline = Date.now() + grace;
+  const deadline = performance.now() + grace; // A clock that jumps must not hold this up.
   for (let signal: NodeJS.Signals = 'SIGTERM'; ; ) {
     const pids = findMarked(mark);
     if (leader && groupIsAlive(leader)) send(-leader, signal);
     else if (pids.length === 0) return;
     for (const pid of pids) send(pid, signal);
     await delay(15);
-    if (Date.now() > deadline) signal = 'SIGKILL';
+    if (performance.now() > deadline) signal = 'SIGKILL';
   }
 }
 

@@ -208,8 +208,8 @@ export class Dispatcher {
 
   async #shutDown(client: HostConnection): Promise<void> {
     client.shutdown();
-    const deadline = Date.now() + shutdownTime;
-    while (!client.closed && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+    const deadline = performance.now() + shutdownTime;
+    while (!client.closed && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
     if (!client.closed) await this.#options.hosts.end(client.hostId);
   }
 
@@ -320,9 +320,9 @@ export class Dispatcher {
   /** Connects to a host; one that lives but does not answer gets a while before it is given up. */
   async #reach(hostId: string): Promise<HostConnection | undefined> {
     const { hosts } = this.#options;
-    for (const deadline = Date.now() + answerTime; ; ) {
+    for (const deadline = performance.now() + answerTime; ; ) {
       const client = await hosts.find(hostId);
-      if (client || this.#disposed || Date.now() > deadline || !hosts.isAlive(hostId)) return client;
+      if (client || this.#disposed || performance.now() > deadline || !hosts.isAlive(hostId)) return client;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
