@@ -1,5 +1,5 @@
 /** What opening, taking over and checkpoints of a large storage cost, and whether memory stays flat over very many turns. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -9,6 +9,7 @@ import { nodeFileSystem } from '../src/store/fileSystem.ts';
 import { Store } from '../src/store/store.ts';
 import { branchRow, makeDatabase, sessionRow, turnRow } from '../test/support/stores.ts';
 import { figure, median, timed } from './figures.ts';
+import { heapSize } from './memory.ts';
 
 const rounds = 9;
 const open = (folder: string) => Store.open({ files: nodeFileSystem, folder, makeDatabase, owner: 'bench', now: Date.now, onProblem: (message) => console.log(message) });
@@ -89,11 +90,12 @@ async function benchCheckpoints(folder: string): Promise<void> {
   const entry = `${JSON.stringify({ seq: 1, at: 1, turnId: 't', type: 'text', role: 'agent', text: 'x'.repeat(4_000) })}\n`;
   for (let n = 0; n < 500; n += 1) writeFileSync(join(path, 'transcripts', `s${n}.jsonl`), entry.repeat(100));
   const idle = await loopDelay(async () => { for (let n = 0; n < 200; n += 1) await new Promise((resolve) => setImmediate(resolve)); });
-  const before = memory();
+  const filled = await open(path);
+  await fill(filled, 500);
+  await filled.close();
+  const added = Number(execFileSync(process.execPath, [fileURLToPath(new URL('memory.ts', import.meta.url)), path], { encoding: 'utf8' }));
+  figure('memory for 500 sessions and 200 MB of transcripts', added / 1024 / 1024, 'the same process before the storage was opened', 40, 'MB');
   const store = await open(path);
-  await fill(store, 500);
-  const after = memory();
-  figure('memory for 500 sessions and 200 MB of transcripts', (after - before) / 1024 / 1024, 'before the storage was opened', 40, 'MB');
   const delay = await loopDelay(async () => {
     for (let round = 0; round < 10; round += 1) {
       for (let n = 0; n < 50; n += 1) await store.commit((tx) => tx.update('turn', `t${n}`, { position: round + n }));
@@ -131,16 +133,10 @@ async function benchManyTurns(folder: string): Promise<void> {
       tx.event('queued', 'b', id);
       tx.update('turn', id, { state: 'completed', endedAt: from, endedOrder: tx.event('completed', 'b', id) });
     })));
-    if (from % 10_000 === 0) sizes.push(memory());
+    if (from % 10_000 === 0) sizes.push(heapSize());
   }
   figure('memory after 100,000 turns', median(sizes.slice(-3)) / median(sizes.slice(2, 5)), `after 30,000, ${(median(sizes.slice(2, 5)) / 1024 / 1024).toFixed(0)} MB`, 1.1);
   await store.close();
-}
-
-function memory(): number {
-  globalThis.gc?.();
-  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
-  return heapUsed + external + arrayBuffers;
 }
 
 async function loopDelay(work: () => Promise<void>): Promise<number> {

@@ -11,7 +11,7 @@ const suites: Record<string, string[]> = {
   build: ['node', 'scripts/build.ts'],
   unit: ['mocha', 'test/unit/**/*.test.ts'],
   integration: ['mocha', '--parallel', '--jobs', '2', 'test/integration/**/*.test.ts'],
-  faults: ['mocha', 'test/faults/**/*.test.ts'],
+  faults: ['mocha', '--parallel', '--jobs', '2', 'test/faults/**/*.test.ts'],
   host: ['node', 'scripts/hostTests.ts'],
   package: ['node', 'scripts/package.ts'],
   ui: ['mocha', 'test/ui/**/*.test.ts'],

@@ -18,6 +18,7 @@ export const journalNumber = (name: string): number | undefined => {
 export class Journal {
   readonly number: number;
   readonly #file: StoreFile;
+  readonly #headerLength: number;
   #allocated: number;
   #length: number;
   /** Checksum of the last line: the next line's link in the chain. */
@@ -29,6 +30,7 @@ export class Journal {
     this.#file = file;
     this.number = number;
     this.#length = length;
+    this.#headerLength = length;
     this.#allocated = Math.max(preallocated, length);
     this.lastCrc = lastCrc;
     this.#last = { start: length, end: length, crcBefore: lastCrc };
@@ -51,6 +53,11 @@ export class Journal {
       await files.remove(path).catch(() => undefined);
       throw error;
     }
+  }
+
+  /** True when nothing was ever appended. */
+  get isEmpty(): boolean {
+    return this.#length === this.#headerLength;
   }
 
   /** Bytes written, the header included. */

@@ -117,10 +117,12 @@ const rowMakers = {
 };
 export type StateTable = keyof typeof rowMakers;
 
+/** JSON by itself has 15 digits of a number that is not whole. */
+const allDigits = (name: string): string => `CASE WHEN ${name} = CAST(${name} AS INTEGER) THEN CAST(${name} AS INTEGER) ELSE printf('%!.17g', ${name}) END`;
+
 /** SQL for all values of a row as a JSON array, and what makes the row of them. */
 export function wholeRows<T extends StateTable>(table: T): { values: string; make: (values: Values) => Tables[T] } {
-  // A position is written with all its digits; JSON by itself has 15 of them.
-  const values = Object.keys(columns[table]).map((name) => (name === 'position' ? "printf('%!.17g', position)" : name)).join();
+  const values = Object.keys(columns[table]).map((name) => (name === 'position' ? allDigits(name) : name)).join();
   return { values, make: rowMakers[table] as unknown as (values: Values) => Tables[T] };
 }
 

@@ -59,7 +59,7 @@ const reserveBytes = 256 * 1024;
 const eventsKept = 5_000;
 
 export class Store {
-  readonly state = new Projection();
+  readonly state: Projection;
   readonly #options: StoreOptions;
   readonly #database: Database;
   readonly #listeners = new Set<(change: Change) => void>();
@@ -82,7 +82,7 @@ export class Store {
   version = 0;
 
   private constructor(options: StoreOptions, parts: {
-    database: Database; journal: Journal; seq: number; batch: number; epoch: number;
+    state: Projection; database: Database; journal: Journal; seq: number; batch: number; epoch: number;
     generations: Generation[]; journals: { number: number; firstSeq: number }[]; records: number;
   }) {
     this.#options = options;
@@ -95,11 +95,7 @@ export class Store {
     this.#journals = parts.journals;
     this.#records = parts.records;
     this.#identity = options.files.identity(manifestPath(options.folder));
-    this.state.load({
-      branch: this.#database.all('branch'),
-      session: this.#database.all('session'),
-      turn: this.#database.all('turn'),
-    });
+    this.state = parts.state;
     this.#eventId = Number(this.#database.select('event', '1 ORDER BY id DESC LIMIT 1')[0]?.id ?? 0);
   }
 
@@ -125,15 +121,20 @@ export class Store {
     await withReserve(options, () => writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner, schema: schemaVersion }));
 
     const found = await recover(files, folder, options.makeDatabase);
-    // A killed owner may have left a record that only the system's cache holds; what is built on it must not outlast it.
-    await syncFiles(files, found.unsynced.map((name) => join(folder, name)));
     const schemaBefore = found.database.schemaVersion;
     const number = found.highestJournal + 1;
     const header = { format: journalFormat, schema: schemaVersion, number, epoch, firstSeq: found.seq + 1 };
     found.database.migrate();
-    const journal = await withReserve(options, () => Journal.create(files, folder, header, found.lastCrc));
+    const creating = (async () => {
+      // A killed owner may have left a record that only the system's cache holds; what is built on it must not outlast it.
+      await syncFiles(files, found.unsynced.map((name) => join(folder, name)));
+      return withReserve(options, () => Journal.create(files, folder, header, found.lastCrc));
+    })();
+    creating.catch(() => undefined); // It is awaited below.
+    const state = new Projection(); // Made while the disk is at work.
+    state.load({ branch: found.database.all('branch'), session: found.database.all('session'), turn: found.database.all('turn') });
     const store = new Store(options, {
-      database: found.database, journal, seq: found.seq, batch: found.batch, epoch,
+      state, database: found.database, journal: await creating, seq: found.seq, batch: found.batch, epoch,
       generations: found.generations,
       journals: [...found.journals, { number, firstSeq: header.firstSeq }],
       records: 0,
@@ -440,8 +441,11 @@ export class Store {
       await this.checkpoint().catch((error) => this.#options.onProblem(`The last checkpoint failed; the journal has everything: ${messageOf(error)}`));
     }
     clearTimeout(this.#idle);
+    const isEmpty = this.#mode === 'open' && this.#journal.isEmpty;
     this.#mode = 'closed';
     await this.#journal.close();
+    // An opening that changed nothing leaves nothing to be read at the next one.
+    if (isEmpty) await this.#options.files.remove(join(this.#options.folder, journalName(this.#journal.number))).catch(() => undefined);
     this.#database.close();
   }
 }

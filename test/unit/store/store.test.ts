@@ -283,12 +283,29 @@ describe('The store', () => {
     const folder = temporaryFolder();
     const { store } = await openStore(folder);
     await store.close();
-    writeFileSync(join(folder, journals(folder).at(-1) as string), '');
     const { encodeHeader } = await import('../../../src/store/record.ts');
     const { line } = encodeHeader({ format: 1, schema: 99, number: 9, epoch: 9, firstSeq: 1 }, '00000000');
     writeFileSync(join(folder, 'journal-00000009.log'), line);
     await assert.rejects(openStore(folder), /newer version of Branchline/);
     assert.equal(readFileSync(join(folder, 'journal-00000009.log'), 'utf8'), line);
+  });
+
+  it('leaves no journal of an opening that changed nothing, and numbers go on', async () => {
+    const folder = temporaryFolder();
+    const first = await openStore(folder);
+    await addBranch(first.store, 'a');
+    await first.store.close();
+    const before = readdirSync(folder).sort();
+    for (let n = 0; n < 12; n += 1) {
+      const { store, problems } = await openStore(folder);
+      assert.deepEqual([branchIds(store), problems], [['a'], []]);
+      await store.close();
+    }
+    assert.deepEqual(readdirSync(folder).sort(), before);
+    const last = await openStore(folder);
+    assert.equal(last.store.epoch, 14);
+    await addBranch(last.store, 'b');
+    assert.deepEqual(branchIds((await openStore(folder)).store), ['a', 'b']);
   });
 
   it('keeps its files to the user', async () => {
