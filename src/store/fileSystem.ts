@@ -147,3 +147,15 @@ export async function replaceFile(files: StoreFileSystem, folder: string, path: 
   }
   await files.syncFolder(folder);
 }
+
+/** Makes the content of files durable that somebody else has written. */
+export async function syncFiles(files: StoreFileSystem, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const file = await files.open(path, 'existing');
+    try {
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+  }
+}

@@ -72,8 +72,13 @@ export async function recover(
   }
   const journals = await loadJournals(files, folder, names);
   const database = base?.database ?? makeDatabase();
-  if (!base) database.migrate(journals.find((journal) => journal.header)?.header?.schema ?? schemaVersion);
-  refuseFuture(database, journals);
+  try {
+    if (!base) database.migrate(journals.find((journal) => journal.header)?.header?.schema ?? schemaVersion);
+    refuseFuture(database, journals);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 
   const replay = new Replay(database, base?.seq ?? 0, problems, damaged);
   for (const [index, journal] of journals.entries()) {

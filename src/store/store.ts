@@ -11,14 +11,15 @@
 import { join } from 'node:path';
 import { messageOf, StorageError } from '../model/errors.ts';
 import type { Database } from './database.ts';
-import { isFull, type StoreFileSystem, storageMessage, writeFully } from './fileSystem.ts';
+import { type StoreFileSystem, storageMessage, syncFiles } from './fileSystem.ts';
 import { type Generation, writeGeneration } from './generations.ts';
 import { Journal, journalName } from './journal.ts';
 import { manifestFormat, manifestPath, readManifest, writeManifest } from './manifest.ts';
 import { schemaVersion } from './migrations/index.ts';
 import { type Change, emptyChange, Projection } from './projection.ts';
 import { encodeRecord, journalFormat } from './record.ts';
-import { recover } from './recovery.ts';
+import { type Recovered, recover } from './recovery.ts';
+import { keepReserve, withReserve } from './reserve.ts';
 import { type Mutation, type TableName, type Tables, type Value, withoutFallbacks } from './schema.ts';
 
 /** What a change may do, inside its transaction. Reads see the changes made so far. */
@@ -55,7 +56,6 @@ interface Waiting {
 const checkpointRecords = 500;
 const checkpointBytes = 256 * 1024;
 const idleCheckpointDelay = 30_000;
-const reserveBytes = 256 * 1024;
 const eventsKept = 5_000;
 
 export class Store {
@@ -121,6 +121,16 @@ export class Store {
     await withReserve(options, () => writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner, schema: schemaVersion }));
 
     const found = await recover(files, folder, options.makeDatabase);
+    try {
+      return await Store.#openFound(options, found, epoch);
+    } catch (error) {
+      found.database.close(); // It may be tried again and again, on a full disk.
+      throw error;
+    }
+  }
+
+  static async #openFound(options: StoreOptions, found: Recovered, epoch: number): Promise<Store> {
+    const { files, folder } = options;
     const schemaBefore = found.database.schemaVersion;
     const number = found.highestJournal + 1;
     const header = { format: journalFormat, schema: schemaVersion, number, epoch, firstSeq: found.seq + 1 };
@@ -148,7 +158,7 @@ export class Store {
         await files.rename(path, `${path}.damaged-${options.now()}`).catch(() => undefined);
       }
     }
-    await store.#keepReserve();
+    await keepReserve(files, folder);
     return store;
   }
 
@@ -417,21 +427,6 @@ export class Store {
     this.#idle.unref();
   }
 
-  async #keepReserve(): Promise<void> {
-    const { files, folder } = this.#options;
-    try {
-      if (files.identity(reservePath(folder))) return;
-      const file = await files.open(reservePath(folder), 'create');
-      try {
-        await writeFully(file, Buffer.alloc(reserveBytes), 0);
-      } finally {
-        await file.close();
-      }
-    } catch {
-      await files.remove(reservePath(folder)).catch(() => undefined); // A full disk: it is for later.
-    }
-  }
-
   /** Takes a last checkpoint and lets go of the files. Commits that were under way are finished first. */
   async close(): Promise<void> {
     clearTimeout(this.#idle);
@@ -443,33 +438,9 @@ export class Store {
     clearTimeout(this.#idle);
     const isEmpty = this.#mode === 'open' && this.#journal.isEmpty;
     this.#mode = 'closed';
+    this.#database.close();
     await this.#journal.close();
     // An opening that changed nothing leaves nothing to be read at the next one.
     if (isEmpty) await this.#options.files.remove(join(this.#options.folder, journalName(this.#journal.number))).catch(() => undefined);
-    this.#database.close();
-  }
-}
-
-async function syncFiles(files: StoreFileSystem, paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    const file = await files.open(path, 'existing');
-    try {
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-  }
-}
-
-const reservePath = (folder: string): string => join(folder, 'reserve');
-
-/** Runs `write`, and once more after giving up the reserve when the disk is full and the work is worth it. */
-async function withReserve<T>(options: StoreOptions, write: () => Promise<T>, essential = true): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    if (!essential || !isFull(error) || !options.files.identity(reservePath(options.folder))) throw error;
-    await options.files.remove(reservePath(options.folder));
-    return await write();
   }
 }

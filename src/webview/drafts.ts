@@ -16,7 +16,8 @@ export class Drafts {
   readonly #log: (message: string) => void;
   readonly #texts: Record<string, string>;
   #writing: Promise<void> = Promise.resolve();
-  #scheduled = false;
+  /** The write that will take in what is set now. */
+  #next: Promise<void> | undefined;
 
   constructor(folder: string, log: (message: string) => void) {
     this.#folder = folder;
@@ -28,22 +29,21 @@ export class Drafts {
     return this.#texts;
   }
 
-  set(key: string, text: string): void {
-    if ((this.#texts[key] ?? '') === text) return;
+  /** Resolves when the text is on disk; rejects when it could not be written, and is kept in memory then. */
+  set(key: string, text: string): Promise<void> {
     if (text === '') delete this.#texts[key];
     else this.#texts[key] = text;
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#writing = this.#writing.then(() => this.#write());
+    this.#next ??= this.#after(() => this.#write());
+    return this.#next;
   }
 
   setFiles(key: string, files: readonly NewImage[]): void {
-    this.#writing = this.#writing.then(() => this.#keep(async () => {
+    void this.#after(async () => {
       if (files.length === 0) return rm(this.#filesPath(key), { force: true });
       const folder = join(this.#folder, 'drafts');
       await nodeFileSystem.makeFolder(folder);
       return replaceFile(nodeFileSystem, folder, this.#filesPath(key), Buffer.from(JSON.stringify(files)));
-    }));
+    }).catch(() => undefined); // It was logged.
   }
 
   async filesOf(key: string): Promise<NewImage[]> {
@@ -67,19 +67,16 @@ export class Drafts {
     }
   }
 
-  #write(): Promise<void> {
-    this.#scheduled = false;
-    return this.#keep(async () => {
-      await nodeFileSystem.makeFolder(this.#folder);
-      await replaceFile(nodeFileSystem, this.#folder, join(this.#folder, 'drafts.json'), Buffer.from(JSON.stringify(this.#texts)));
-    });
+  async #write(): Promise<void> {
+    this.#next = undefined;
+    await nodeFileSystem.makeFolder(this.#folder);
+    await replaceFile(nodeFileSystem, this.#folder, join(this.#folder, 'drafts.json'), Buffer.from(JSON.stringify(this.#texts)));
   }
 
-  async #keep(write: () => Promise<void>): Promise<void> {
-    try {
-      await write();
-    } catch (error) {
-      this.#log(`Keeping a draft: ${messageOf(error)}`);
-    }
+  /** One write after the other; each tells its own caller how it went. */
+  #after(write: () => Promise<void>): Promise<void> {
+    const done = this.#writing.then(write);
+    this.#writing = done.catch((error: unknown) => this.#log(`Keeping a draft: ${messageOf(error)}`));
+    return done;
   }
 }

@@ -91,7 +91,6 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('scope'), scope: scopeSchema }),
   z.object({ type: z.literal('open'), sessionId: id, earlier: z.number().int().min(0).max(100_000) }),
   z.object({ type: z.literal('close') }),
-  z.object({ type: z.literal('draft'), key: id, text: z.string().max(1_000_000) }),
   /** Files of a draft, all of them. */
   z.object({ type: z.literal('draftFiles'), key: id, files: z.array(newAttachmentSchema).max(20) }),
   z.object({ type: z.literal('seen'), sessionId: id.optional(), branchId: id.optional() }),
@@ -109,6 +108,8 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('image'), requestId, sha256: z.string().regex(/^[0-9a-f]{64}$/), mimeType: z.string().max(200) }),
   z.object({ type: z.literal('log'), requestId, branchId: id }),
   z.object({ type: z.literal('pickFiles'), requestId }),
+  /** Answered when the text is on disk. */
+  z.object({ type: z.literal('draft'), requestId, key: id, text: z.string().max(1_000_000) }),
   z.object({ type: z.literal('filesOfDraft'), requestId, key: id }),
   z.object({ type: z.literal('files'), requestId, query: z.string().max(200) }),
   z.object({ type: z.literal('fullPrompt'), requestId, turnId: id }),

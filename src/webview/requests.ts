@@ -61,6 +61,8 @@ export async function answer(asked: Asked, context: RequestContext): Promise<unk
       return setupLog(asked.branchId, context.engine);
     case 'pickFiles':
       return pickFiles();
+    case 'draft':
+      return context.drafts?.set(asked.key, asked.text);
     case 'filesOfDraft':
       return context.drafts?.filesOf(asked.key) ?? [];
     case 'files':

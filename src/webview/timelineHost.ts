@@ -101,9 +101,6 @@ export class TimelineHost implements vscode.Disposable {
       case 'close':
         this.#feed?.close();
         return;
-      case 'draft':
-        this.#options.drafts?.set(message.key, message.text);
-        return;
       case 'draftFiles':
         this.#options.drafts?.setFiles(message.key, message.files);
         return;

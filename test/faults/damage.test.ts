@@ -84,7 +84,7 @@ describe('Damaged files', function () {
     await untilEnded(first.engine, done.turnId);
     await queue.pause(done.branchId);
     const waiting = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'images', attachments: [{ name: 'b.txt', mimeType: 'text/plain', base64: 'Yg==' }] });
-    new Drafts(first.engine.folder, () => undefined).set('new', 'a draft');
+    await new Drafts(first.engine.folder, () => undefined).set('new', 'a draft');
     await stopEngine(first);
     const random = randomFrom(seed);
     const counts = { rounds: 0, lost: 0, illegal: 0, unexplained: 0 };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Database } from '../../src/store/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { type Breakage, PowerCut, type Random, randomFrom, SimulatedDisk } from '../support/simulatedDisk.ts';
 import { report } from '../support/report.ts';
@@ -20,7 +21,14 @@ interface Told {
 
 const folder = '/storage';
 const cutsOfADisk = 3;
-const open = (disk: SimulatedDisk, owner: string) => Store.open({ files: disk, folder, makeDatabase, owner, now: () => 1, onProblem: () => undefined });
+const open = (disk: SimulatedDisk, owner: string) => Store.open({ files: disk, folder, makeDatabase: makeOne, owner, now: () => 1, onProblem: () => undefined });
+/** Those of processes that lost their power with them: here they would stay in memory. */
+const made: Database[] = [];
+const makeOne = (image?: Uint8Array): Database => {
+  const database = makeDatabase(image);
+  made.push(database);
+  return database;
+};
 
 /** Opens, writes, checkpoints and closes until the power is cut or the work is done. */
 async function work(disk: SimulatedDisk, told: Told, random: Random, life: number): Promise<void> {
@@ -106,6 +114,7 @@ async function round(number: number, breakage: Breakage = {}): Promise<void> {
     if (random() < 0.5) await store.close();
     disk = disk.afterCut(Math.floor(random() * 90));
   }
+  for (const database of made.splice(0)) database.close();
 }
 
 describe('Power cuts', function () {

@@ -2,13 +2,14 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { createRef, type Ref, ref } from 'lit/directives/ref.js';
-import { sessionKinds, turnStates } from '../../model/types.ts';
 import { type BranchInfo, firstScope, type Meta, type Request, type Row, type Scope, timelineVersion, type ToView, type turnActions } from '../protocol.ts';
 import type { ComposerElement, ComposerTarget } from './composer.ts';
 import { keepState, onMessage, readState, request, send } from './connection.ts';
 import type { ConversationElement } from './conversation.ts';
 import { visible } from './markdown.ts';
 import { icon, iconButton, statsOf } from './parts.ts';
+import { bannerView, isFiltered, type OverviewContext, toolbarView, welcomeView } from './overview.ts';
+import { keepDraft, pendingDrafts } from './pendingDrafts.ts';
 import { type PreparationContext, provisioningView, type RowContext, rowView } from './rows.ts';
 
 interface Kept {
@@ -87,7 +88,8 @@ export class TimelineElement extends LitElement {
     switch (message.type) {
       case 'snapshot':
         this.#number = message.number;
-        this.#drafts = message.drafts;
+        this.#drafts = { ...message.drafts, ...pendingDrafts };
+        for (const [key, text] of Object.entries(pendingDrafts)) void keepDraft(key, text);
         this.#announceChanges(message.rows);
         Object.assign(this, { rows: message.rows, branches: message.branches, meta: message.meta });
         this.#showWanted();
@@ -299,8 +301,8 @@ export class TimelineElement extends LitElement {
       <div class="visually-hidden" role="status" aria-live="polite">${this.announcement}</div>
       <main class="page ${open ? 'with-conversation' : ''}">
         <section class="overview" aria-label="Timeline">
-          ${this.#toolbar(branch)}
-          ${this.#banners(branch)}
+          ${toolbarView(branch, this.#overview)}
+          ${bannerView(branch, this.#overview)}
           <div class="list" tabindex="-1" @scroll=${this.#listScrolled} @wheel=${this.#readerMoves} @pointerdown=${this.#readerMoves} @keydown=${this.#readerMoves}>
             ${meta === undefined ? html`<p class="hint">${icon('loading', 'codicon-modifier-spin')} Opening the queue…</p>` : this.#list(branch)}
           </div>
@@ -321,86 +323,41 @@ export class TimelineElement extends LitElement {
     return html`<branchline-composer ${ref(this.#composer)} .target=${target} .branches=${this.branches} .meta=${this.meta} .drafts=${this.#drafts}></branchline-composer>`;
   }
 
-  #toolbar(branch: BranchInfo | undefined): TemplateResult {
-    const filtered = this.scope.states.length + this.scope.agents.length + this.scope.kinds.length > 0 || this.scope.query !== '';
-    return html`<div class="toolbar" role="toolbar" aria-label="Timeline">
-      <select class="scope" aria-label="Branch shown" @change=${(event: Event) => this.#chooseScope((event.target as HTMLSelectElement).value)}>
-        <option value="" ?selected=${this.scope.branchId === null}>All branches</option>
-        ${this.branches.map((one) => html`<option value=${one.id} ?selected=${one.id === this.scope.branchId}>${one.unread ? '● ' : ''}${one.name}</option>`)}
-      </select>
-      ${branch ? html`
-        ${this.meta?.readOnly ? nothing : branch.paused === 'no' ? iconButton('debug-pause', 'Pause queue', () => this.#ask({ type: 'branch', action: 'pause', branchId: branch.id })) : iconButton('play', 'Resume queue', () => this.#ask({ type: 'branch', action: 'resume', branchId: branch.id }))}
-        ${iconButton('diff-multiple', 'Open changes of the branch', () => this.#ask({ type: 'branch', action: 'openChanges', branchId: branch.id }))}` : nothing}
-      ${iconButton('filter', 'Filter and search', () => { this.filters = !this.filters; this.#keep(); }, { pressed: this.filters || filtered })}
-      ${document.body.dataset.where === 'sidebar' ? iconButton('link-external', 'Open in an editor tab', () => this.#ask({ type: 'command', command: 'openInEditor' })) : nothing}
-    </div>
-    ${this.filters ? this.#filterBar() : nothing}`;
-  }
-
   #chooseScope(value: string): void {
     this.#show(undefined);
     this.#setScope({ branchId: value === '' ? null : value, ended: firstScope.ended, queued: firstScope.queued });
     if (value !== '') send({ type: 'seen', branchId: value });
   }
 
-  #filterBar(): TemplateResult {
-    const one = (name: string, all: string, values: readonly string[], chosen: readonly string[], set: (value: string[]) => void) => html`
-      <select aria-label=${name} @change=${(event: Event) => set((event.target as HTMLSelectElement).value === '' ? [] : [(event.target as HTMLSelectElement).value])}>
-        <option value="" ?selected=${chosen.length === 0}>${all}</option>
-        ${values.map((value) => html`<option value=${value} ?selected=${chosen.includes(value)}>${value}</option>`)}
-      </select>`;
-    return html`<div class="filters" role="search" aria-label="Filter">
-      <input type="search" aria-label="Search titles, prompts and transcripts" placeholder="Search" .value=${this.scope.query} @input=${(event: Event) => {
-        const query = (event.target as HTMLInputElement).value.slice(0, 200);
+  get #overview(): OverviewContext {
+    return {
+      scope: this.scope, branches: this.branches, meta: this.meta, filters: this.filters,
+      ask: (message) => this.#ask(message),
+      choose: (branchId) => this.#chooseScope(branchId),
+      filter: (patch) => this.#setScope(patch),
+      search: (query) => {
         clearTimeout(this.#searchTimer);
         this.#searchTimer = window.setTimeout(() => this.#setScope({ query }), searchTime);
-      }}>
-      ${one('State', 'Any state', turnStates, this.scope.states, (states) => this.#setScope({ states: states as Scope['states'] }))}
-      ${one('Kind', 'Any kind', sessionKinds, this.scope.kinds, (kinds) => this.#setScope({ kinds: kinds as Scope['kinds'] }))}
-      ${one('Agent', 'Any agent', this.meta?.agents.map(({ id }) => id) ?? [], this.scope.agents, (agents) => this.#setScope({ agents }))}
-    </div>`;
-  }
-
-  #banners(branch: BranchInfo | undefined): TemplateResult | typeof nothing {
-    const { meta } = this;
-    if (!meta) return nothing;
-    if (meta.readOnly) return html`<p class="banner" role="note">${icon('lock')} <span>${meta.readOnly}</span></p>`;
-    if (!meta.trusted) {
-      return html`<div class="banner" role="note">${icon('workspace-untrusted')} <span>This workspace is not trusted. Work can be queued; nothing runs until you trust it.</span>
-        <button type="button" class="link-button" @click=${() => this.#ask({ type: 'command', command: 'manageTrust' })}>Manage trust</button></div>`;
-    }
-    if (branch && branch.paused !== 'no') {
-      return html`<div class="banner warning" role="note">${icon('debug-pause')} <span>${branch.paused === 'failure' ? 'The queue is paused: a turn failed. Retry it, or resume to skip it.' : 'The queue is paused.'}</span>
-        <button type="button" class="link-button" @click=${() => this.#ask({ type: 'branch', action: 'resume', branchId: branch.id })}>Resume</button></div>`;
-    }
-    return nothing;
+      },
+      toggleFilters: () => { this.filters = !this.filters; this.#keep(); },
+    };
   }
 
   #list(branch: BranchInfo | undefined): TemplateResult {
     const meta = this.meta as Meta;
-    if (this.branches.length === 0) return this.#welcome(meta);
+    if (this.branches.length === 0) return welcomeView(meta, this.#overview);
     const shown = branch ? [branch] : this.branches;
     const provisioning = shown.filter((one) => one.words !== null);
-    const filtered = this.scope.query !== '' || this.scope.states.length + this.scope.kinds.length + this.scope.agents.length > 0;
     return html`
       ${provisioning.map((one) => provisioningView(one, this.#preparation))}
       ${meta.moreEnded > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ ended: this.scope.ended + more })}>Show ${Math.min(more, meta.moreEnded)} earlier</button>` : nothing}
-      ${this.rows.length === 0 ? html`<p class="hint">${filtered ? 'Nothing fits the filter.' : branch && provisioning.length > 0 ? 'Write what should be done; it is queued until the worktree is ready.' : 'Nothing has been queued here yet. Write what should be done.'}</p>` : nothing}
+      ${this.rows.length === 0 ? html`<p class="hint">${isFiltered(this.scope) ? 'Nothing fits the filter.' : branch && provisioning.length > 0 ? 'Write what should be done; it is queued until the worktree is ready.' : 'Nothing has been queued here yet. Write what should be done.'}</p>` : nothing}
       ${branch ? this.#rowList(this.rows, branch.name) : this.branches.map((one) => {
         const rows = this.rows.filter((row) => row.branchId === one.id);
         return rows.length === 0 ? nothing : html`<h2 class="group"><button type="button" class="link-button" @click=${() => this.#chooseScope(one.id)}>${icon('git-branch')} ${one.name}</button>
           <span class="dim">${[one.running > 0 ? `${one.running} running` : '', one.queued > 0 ? `${one.queued} queued` : '', one.paused === 'no' ? '' : 'paused'].filter(Boolean).join(' · ')}</span></h2>${this.#rowList(rows, one.name)}`;
       })}
       ${meta.moreQueued > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ queued: this.scope.queued + more })}>Show ${Math.min(more, meta.moreQueued)} more that are queued</button>` : nothing}`;
-  }
-
-  #welcome(meta: Meta): TemplateResult {
-    if (!meta.hasRepository) {
-      return html`<div class="welcome"><p>Branchline keeps a queue of agent work for each git branch. Open a folder that is a git repository to begin.</p>
-        <vscode-button @click=${() => this.#ask({ type: 'command', command: 'openFolder' })}>Open Folder</vscode-button></div>`;
-    }
-    return html`<div class="welcome">${icon('list-flat', 'big')}<p>Write down work for coding agents. Each piece is queued at once and runs in order, in a worktree of its own branch.</p>
-      <p class="dim">Write below. Enter queues it, Shift+Enter begins a new line.</p></div>`;
   }
 
   #rowList(rows: readonly Row[], branch: string): TemplateResult {

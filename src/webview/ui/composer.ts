@@ -4,6 +4,7 @@ import type { SessionKind, WaitingReason } from '../../model/types.ts';
 import type { BranchInfo, Meta, NewImage } from '../protocol.ts';
 import { request, send } from './connection.ts';
 import { icon, iconButton } from './parts.ts';
+import { draftTyped, keepDraft } from './pendingDrafts.ts';
 
 export type ComposerTarget = { type: 'session'; sessionId: string; title: string; branch: BranchInfo | undefined } | { type: 'branch'; branch: BranchInfo | undefined };
 
@@ -105,6 +106,7 @@ export class ComposerElement extends LitElement {
     this.text = text;
     this.problem = undefined;
     this.drafts[this.#key] = text;
+    draftTyped(this.#key, text);
     clearTimeout(this.#draftTimer);
     this.#draftTimer = window.setTimeout(() => this.#keepDraftNow(), draftTime);
   }
@@ -112,7 +114,7 @@ export class ComposerElement extends LitElement {
   #keepDraftNow(): void {
     if (this.#key === '') return;
     clearTimeout(this.#draftTimer);
-    send({ type: 'draft', key: this.#key, text: this.drafts[this.#key] ?? '' });
+    void keepDraft(this.#key, this.drafts[this.#key] ?? '');
   }
 
   /** Why it would wait, in words; undefined when it starts at once (requirement 13). */
@@ -133,6 +135,7 @@ export class ComposerElement extends LitElement {
     const key = this.#key;
     if (this.busy || (prompt.trim() === '' && this.files.length === 0)) return;
     this.busy = true;
+    this.#keepDraftNow();
     try {
       const known = this.branches.find((one) => one.name === this.branchName) ?? (this.branchName === undefined && this.target.type === 'branch' ? this.target.branch : undefined);
       const target = this.target.type === 'session' ? { sessionId: this.target.sessionId }
@@ -147,7 +150,8 @@ export class ComposerElement extends LitElement {
         this.#historyAt = -1;
       } else { // Another draft is in view by now, and stays as it is.
         this.drafts[key] = '';
-        send({ type: 'draft', key, text: '' });
+        draftTyped(key, '');
+        void keepDraft(key, '');
         send({ type: 'draftFiles', key, files: [] });
       }
       this.dispatchEvent(new CustomEvent('accepted', { detail: ids, bubbles: true }));

@@ -12,7 +12,7 @@ const api = acquireVsCodeApi();
 const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
 let lastRequest = 0;
 
-export function send(message: Extract<ToHost, { type: 'ready' | 'resync' | 'scope' | 'open' | 'close' | 'draft' | 'draftFiles' | 'seen' }>): void {
+export function send(message: Extract<ToHost, { type: 'ready' | 'resync' | 'scope' | 'open' | 'close' | 'draftFiles' | 'seen' }>): void {
   api.postMessage(message);
 }
 
@@ -41,4 +41,5 @@ export function onMessage(listener: (message: Exclude<ToView, { type: 'result' }
 }
 
 export const readState = <T>(): T | undefined => api.getState() as T | undefined;
-export const keepState = (state: unknown): void => api.setState(state);
+/** Keeps these besides what is kept already. */
+export const keepState = (part: object): void => api.setState({ ...readState<object>(), ...part });
