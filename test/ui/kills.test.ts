@@ -72,6 +72,11 @@ describe('The extension host of a real VS Code, killed again and again', functio
       timeline = await workbench.frameOf(window, 'sidebar');
       await row(`${n}-b.`).waitFor();
     }
+    for (const earlier = timeline.getByRole('button', { name: /Show \d+ earlier/ }); await earlier.isVisible(); ) {
+      const shown = await timeline.locator('.row').count();
+      await earlier.click();
+      await timeline.locator('.row').nth(shown).waitFor({ state: 'attached' });
+    }
     for (const name of sent) {
       await timeline.locator('.row', { hasText: `say ${name}` }).locator('.state-completed, .state-interrupted').waitFor({ timeout: 60_000 });
       const interrupted = await row(name).locator('.state-interrupted').isVisible();
