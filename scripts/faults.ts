@@ -34,7 +34,7 @@ for (const name of wanted) {
 const columns = ['lost', 'doubled', 'orphans', 'illegal', 'unexplained'];
 const rows = existsSync(report) ? readFileSync(report, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Record<string, number | string>) : [];
 console.table(rows.map(({ attack, rounds, seed: _, ...counts }) => ({
-  attack, rounds,
+  attack, rounds, // A column that an attack does not count is empty: what it sees ends its test at once.
   ...Object.fromEntries(columns.map((name) => [name, counts[name] ?? ''])),
   besides: Object.entries(counts).flatMap(([name, count]) => (columns.includes(name) ? [] : [`${name} ${count}`])).join(', '),
 })));

@@ -18,7 +18,7 @@ describe('Agents and their hosts in trouble', function () {
   beforeEach(() => {
     folder = temporaryFolder();
   });
-  after(() => report('agents and hosts', { rounds: done, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
+  after(() => report('agents and hosts', { rounds: done }));
   const start = (patch: Partial<TestSettings> = {}, env: Record<string, string> = {}) => {
     const repository = existsSync(join(folder, 'repo')) ? join(folder, 'repo') : makeRepository(folder);
     const started = startEngine(folder, repository, { agents: { test: { ...testAgent, env } }, defaultAgent: 'test', ...patch });

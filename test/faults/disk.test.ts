@@ -27,7 +27,7 @@ describe('A disk in trouble', function () {
     removeTemporaryFolders();
     rounds += 1;
   });
-  after(() => report('disk', { rounds, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
+  after(() => report('disk', { rounds }));
   const start = (disk: FaultyDisk | undefined, patch: Partial<TestSettings> = {}, storage = folder) => {
     const started = startEngine(storage, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch }, disk ? { files: disk.files } : {});
     running.push(started);

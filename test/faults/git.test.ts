@@ -19,7 +19,7 @@ describe('git under our feet', function () {
     repository = makeRepository(folder);
   });
   afterEach(() => { rounds += 1; });
-  after(() => report('git', { rounds, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
+  after(() => report('git', { rounds }));
   const start = (patch: Partial<TestSettings> = {}) => {
     const started = startEngine(folder, repository, { onFailure: 'pause', ...patch });
     running.push(started);

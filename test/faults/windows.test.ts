@@ -24,7 +24,7 @@ describe('Several windows, and what is left of earlier ones', function () {
     repository = makeRepository(folder);
   });
   afterEach(() => { rounds += 1; });
-  after(() => report('windows', { rounds, lost: 0, doubled: 0, orphans: 0, illegal: 0, unexplained: 0 }));
+  after(() => report('windows', { rounds }));
   const start = (patch: Partial<TestSettings> = {}, storage = folder) => {
     mkdirSync(storage, { recursive: true });
     const started = startEngine(storage, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch });
