@@ -140,9 +140,10 @@ export class Provisioner {
   async #run(branch: Branch, step: ProvisioningStep, signal: AbortSignal): Promise<boolean> {
     const { ownCheckouts, settings, now } = this.#options;
     if (branch.worktreeState !== 'provisioning' || branch.worktreeStep !== step) {
-      await this.#change(branch.id, (row) => ({
+      const entered = await this.#change(branch.id, (row) => ({
         worktreeState: worktreeTransition(row.worktreeState, 'provisioning'), worktreeStep: step, worktreeError: null, changedAt: now(),
       }), `worktree:${step}`);
+      if (!entered) return false;
     }
     const gone = branch.worktreePath !== null && !gitSteps.has(step) && !existsSync(branch.worktreePath);
     try {
@@ -154,7 +155,7 @@ export class Provisioner {
         ownCheckouts: ownCheckouts(),
         hasRun: this.#hasRun(branch.id),
         log: this.logOf(branch.id),
-        save: (part) => this.#change(branch.id, () => part),
+        save: (part) => this.#options.store.commit((tx) => tx.update('branch', branch.id, part)),
       });
       signal.throwIfAborted();
       const next = stepAfter(step);
@@ -187,13 +188,15 @@ export class Provisioner {
     }), 'worktree:failed', error instanceof LostBranchError ? message : undefined);
   }
 
-  #change(branchId: string, patch: (row: Branch) => Partial<Branch>, event?: string, headFails?: string): Promise<void> {
+  /** False when the branch was taken away, or is being removed: its state is not the provisioner's to write any more. */
+  #change(branchId: string, patch: (row: Branch) => Partial<Branch>, event?: string, headFails?: string): Promise<boolean> {
     return this.#options.store.commit((tx: Transaction) => {
       const row = tx.get('branch', branchId);
-      if (!row) return;
+      if (!row || row.worktreeState === 'removing' || row.worktreeState === 'removed') return false;
       tx.update('branch', branchId, patch(row));
       if (event) tx.event(event, branchId);
       if (headFails) this.#options.failHead(tx, branchId, headFails);
+      return true;
     });
   }
 
