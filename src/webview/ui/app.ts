@@ -380,7 +380,7 @@ export class TimelineElement extends LitElement {
   }
 
   get #preparation(): PreparationContext {
-    return { now: this.now, logs: this.logs, act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }), toggleLog: (branchId) => void this.#toggleLog(branchId) };
+    return { now: this.now, readOnly: this.meta?.readOnly !== null, logs: this.logs, act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }), toggleLog: (branchId) => void this.#toggleLog(branchId) };
   }
 
   async #toggleLog(branchId: string): Promise<void> {

@@ -81,6 +81,7 @@ function rowEditor(row: Row, { editing, endEdit, typed }: RowContext): TemplateR
 
 export interface PreparationContext {
   now: number;
+  readOnly: boolean;
   /** Setup logs that are shown, by branch. */
   logs: Readonly<Record<string, string>>;
   act: (action: (typeof branchActions)[number], branchId: string) => void;
@@ -88,7 +89,7 @@ export interface PreparationContext {
 }
 
 /** A worktree that is being prepared or removed: its steps, how long, its log on demand, and what failed. */
-export function provisioningView(branch: BranchInfo, { now, logs, act, toggleLog }: PreparationContext): TemplateResult {
+export function provisioningView(branch: BranchInfo, { now, readOnly, logs, act, toggleLog }: PreparationContext): TemplateResult {
   const failed = branch.error !== null && branch.canRetry;
   const log = logs[branch.id];
   const icons = { done: 'check', now: 'loading', failed: 'error', next: 'circle-large' } as const;
@@ -96,8 +97,8 @@ export function provisioningView(branch: BranchInfo, { now, logs, act, toggleLog
     <div class="provisioning-head">${failed ? icon('error', 'state-failed') : icon('loading', 'codicon-modifier-spin')}
       <span class="provisioning-title">${failed ? `Preparing ${branch.name} failed` : branch.state === 'removing' ? `Removing ${branch.name}` : `Preparing environment for ${branch.name}`}</span>
       <span class="dim">${failed ? '' : duration(now - branch.since)}</span>
-      ${branch.canRetry ? iconButton('refresh', 'Retry', () => act('retryProvisioning', branch.id)) : nothing}
-      ${branch.state === 'provisioning' ? iconButton('debug-stop', 'Stop', () => act('stopProvisioning', branch.id)) : nothing}
+      ${branch.canRetry && !readOnly ? iconButton('refresh', 'Retry', () => act('retryProvisioning', branch.id)) : nothing}
+      ${branch.state === 'provisioning' && !readOnly ? iconButton('debug-stop', 'Stop', () => act('stopProvisioning', branch.id)) : nothing}
       ${iconButton('output', log === undefined ? 'Show the setup log' : 'Hide the setup log', () => toggleLog(branch.id), { pressed: log !== undefined })}</div>
     ${branch.steps.length > 0
       ? html`<ol class="steps">${branch.steps.map(({ name, at }) => html`<li class=${at}>${icon(icons[at], at === 'now' ? 'codicon-modifier-spin' : '')} ${name}<span class="visually-hidden">, ${at}</span></li>`)}</ol>`
