@@ -165,6 +165,7 @@ export class TimelineElement extends LitElement {
   }
 
   #show(sessionId: string | undefined): void {
+    this.#noteListTop(); // A scroll of this very frame has not been told as an event yet.
     if (sessionId === undefined && this.sessionId !== undefined) this.#scrollToRestore = this.#listTop;
     this.sessionId = sessionId;
     this.newBelow = false;
@@ -270,11 +271,16 @@ export class TimelineElement extends LitElement {
     does();
   };
 
-  /** While a conversation is open the list may have another height, and its place is not the reader's doing. */
-  readonly #listScrolled = (event: Event): void => {
-    if (this.sessionId === undefined && this.#scrollToRestore === undefined) this.#listTop = (event.target as HTMLElement).scrollTop;
+  readonly #listScrolled = (): void => {
+    this.#noteListTop();
     this.#keep();
   };
+
+  /** Behind a conversation the list may have another height, and its place is not the reader's doing. */
+  #noteListTop(): void {
+    const list = this.querySelector('.list');
+    if (list?.checkVisibility({ visibilityProperty: true }) && this.#scrollToRestore === undefined) this.#listTop = list.scrollTop;
+  }
 
   readonly #readerMoves = (): void => {
     this.#scrollToRestore = undefined;
