@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Database } from '../../src/store/database.ts';
+import { replaceFile, type StoreFileSystem } from '../../src/store/fileSystem.ts';
 import { Store } from '../../src/store/store.ts';
-import { type Breakage, PowerCut, type Random, randomFrom, SimulatedDisk } from '../support/simulatedDisk.ts';
+import { allFates, type Breakage, PowerCut, type Random, randomFrom, SeveredDisk, SimulatedDisk } from '../support/simulatedDisk.ts';
 import { Harms } from '../support/report.ts';
 import { branchRow, makeDatabase } from '../support/stores.ts';
 import { rounds, seed } from './rounds.ts';
@@ -21,7 +22,7 @@ interface Told {
 
 const folder = '/storage';
 const cutsOfADisk = 3;
-const open = (disk: SimulatedDisk, owner: string) => Store.open({ files: disk, folder, makeDatabase: makeOne, owner, now: () => 1, onProblem: () => undefined });
+const open = (disk: StoreFileSystem, owner: string) => Store.open({ files: disk, folder, makeDatabase: makeOne, owner, now: () => 1, onProblem: () => undefined });
 /** Those of processes that lost their power with them: here they would stay in memory. */
 const made: Database[] = [];
 const makeOne = (image?: Uint8Array): Database => {
@@ -29,6 +30,20 @@ const makeOne = (image?: Uint8Array): Database => {
   made.push(database);
   return database;
 };
+
+async function writePair(store: Store, told: Told, name: string, value: number): Promise<void> {
+  const values = told.begun.get(name) ?? [];
+  told.begun.set(name, values);
+  const index = values.push(value) - 1;
+  await store.commit((tx) => {
+    for (const half of ['a', 'b']) {
+      const id = `${name}${half}`;
+      if (tx.get('branch', id)) tx.update('branch', id, { changedAt: value });
+      else tx.insert('branch', branchRow(id, { changedAt: value }));
+    }
+  });
+  told.acknowledged.set(name, Math.max(index, told.acknowledged.get(name) ?? -1));
+}
 
 /** Opens, writes, checkpoints and closes until the power is cut or the work is done. */
 async function work(disk: SimulatedDisk, told: Told, random: Random, life: number): Promise<void> {
@@ -40,23 +55,26 @@ async function work(disk: SimulatedDisk, told: Told, random: Random, life: numbe
         const value = Math.floor(random() * 1_000);
         const old = random() < 0.3 ? [...told.acknowledged.keys()].at(-1) : undefined;
         const target = old ?? name;
-        const values = told.begun.get(target) ?? [];
-        told.begun.set(target, values);
-        const index = values.push(value) - 1;
-        await store.commit((tx) => {
-          for (const half of ['a', 'b']) {
-            const id = `${target}${half}`;
-            if (tx.get('branch', id)) tx.update('branch', id, { changedAt: value });
-            else tx.insert('branch', branchRow(id, { changedAt: value }));
-          }
-        });
-        told.acknowledged.set(target, Math.max(index, told.acknowledged.get(target) ?? -1));
+        await writePair(store, told, target, value);
       }));
       if (random() < 0.25) await store.checkpoint();
     }
     if (random() < 0.5) await store.close();
   } catch (error) {
     unlessPowerCut(error);
+  }
+}
+
+/** The same each time: all that a store does with its files is in it. */
+async function shortLife(disk: SimulatedDisk, told: Told): Promise<void> {
+  for (const life of ['first', 'second']) {
+    const store = await open(disk, life);
+    for (const [name, value] of [[`${life}.1`, 1], [`${life}.1`, 2], [`${life}.2`, 1]] as const) {
+      await writePair(store, told, name, value);
+      await store.checkpoint();
+    }
+    await writePair(store, told, `${life}.3`, 1);
+    await store.close();
   }
 }
 
@@ -128,6 +146,62 @@ describe('Power cuts', function () {
       await round(seed + n, harms).catch((error: Error) => harms.expect('unexplained', false, `seed ${seed + n}: ${error.stack}`));
     }
     harms.report('power cuts', { rounds: count * cutsOfADisk });
+  });
+
+  it('lose nothing after any single operation of a short life, whatever the disk forgets', async () => {
+    const harms = new Harms('lost', 'illegal', 'unexplained');
+    const told: Told = { acknowledged: new Map(), begun: new Map(), migrates: false };
+    const left: { why: string; disk: SimulatedDisk; told: Told }[] = [];
+    let cuts = 0;
+    const seen = new Set<string>();
+    const disk = new SimulatedDisk(() => 1);
+    disk.onStep = () => {
+      for (const { name, fate } of allFates) {
+        const after = disk.afterCut(Number.POSITIVE_INFINITY, fate);
+        cuts += 1;
+        const key = `${after.fingerprint} ${JSON.stringify([...told.acknowledged])}`;
+        if (!seen.has(key)) left.push({ why: `after ${disk.operations} operations a cut that ${name}`, disk: after, told: structuredClone(told) });
+        seen.add(key);
+      }
+    };
+    await shortLife(disk, told);
+    for (const { why, disk, told } of left) {
+      await open(disk, 'check').then((store) => check(store, told, harms, why), (error: Error) => harms.expect('unexplained', false, `${why}: ${error.stack}`));
+      for (const database of made.splice(0)) database.close();
+    }
+    assert.ok(cuts > 1_000);
+    harms.report('power cuts, each one', { rounds: cuts, 'different disks': left.length });
+  });
+
+  it('take nothing of what a window has built on, whenever the one before it was killed', async () => {
+    const harms = new Harms('lost', 'illegal');
+    let kills = 0;
+    for (let finished = false; !finished; kills += 1) {
+      const told: Told = { acknowledged: new Map(), begun: new Map(), migrates: false };
+      const disk = new SimulatedDisk(() => 1);
+      const process = new SeveredDisk(disk);
+      const first = await open(process, 'first');
+      await writePair(first, told, 'before', 1);
+      process.severAfter(kills);
+      await writePair(first, told, 'killed', 1).then(() => { finished = true; }, () => undefined);
+      const second = await open(disk, 'second');
+      see(second, told);
+      await writePair(second, told, 'after', 1);
+      for (const { name, fate } of allFates) check(await open(disk.afterCut(Number.POSITIVE_INFINITY, fate), 'check'), told, harms, `a kill after ${kills} operations, a cut that ${name}`);
+      for (const database of made.splice(0)) database.close();
+    }
+    assert.ok(kills > 2);
+    harms.report('power cuts after a kill', { rounds: kills * allFates.length });
+  });
+
+  it('take no file that was put in place, and none of its content', async () => {
+    for (const { fate } of allFates) {
+      const disk = new SimulatedDisk(() => 1);
+      for (const content of ['old', 'new']) {
+        await replaceFile(disk, folder, `${folder}/file`, Buffer.from(content));
+        assert.equal(String(await disk.afterCut(Number.POSITIVE_INFINITY, fate).read(`${folder}/file`)), content);
+      }
+    }
   });
 
   for (const breakage of [{ noSync: true }, { noFolderSync: true }]) {

@@ -2,6 +2,7 @@
  * A disk under the store that forgets what was not synced: at a cut of the power each write since the last sync of its file
  * is there, torn, or not, in any combination; each change of a folder since its last sync is there or not.
  */
+import { createHash } from 'node:crypto';
 import type { StoreFile, StoreFileSystem } from '../../src/store/fileSystem.ts';
 
 export class PowerCut extends Error {
@@ -33,6 +34,30 @@ type FolderChange = { kind: 'link'; name: string; inode: Inode } | { kind: 'rena
 
 const sector = 512;
 
+/** What a cut of the power leaves of what was not synced. */
+export interface Fate {
+  keepsChange(kind: FolderChange['kind']): boolean;
+  /** How much of a write is kept, from its beginning: 0 to 1. */
+  keepsOfWrite(): number;
+}
+
+function anyFate(random: Random): Fate {
+  return {
+    keepsChange: () => random() >= 0.5,
+    keepsOfWrite: () => {
+      const kept = random();
+      return kept < 0.3 ? 0 : kept < 0.6 ? random() : 1;
+    },
+  };
+}
+
+/** Every combination of keeping and forgetting, each kind of change treated alike. */
+export const allFates: { name: string; fate: Fate }[] = Array.from({ length: 16 }, (_, bits) => {
+  const kept = (['link', 'rename', 'unlink'] as const).filter((_, bit) => bits & (1 << bit));
+  const writes = bits & 8 ? 1 : 0;
+  return { name: `keeps ${[...kept, ...(writes ? ['writes'] : [])].join(', ') || 'nothing'}`, fate: { keepsChange: (kind) => kept.some((one) => one === kind), keepsOfWrite: () => writes } };
+});
+
 export interface Breakage {
   /** Syncs of files do nothing. */
   noSync?: boolean;
@@ -50,6 +75,8 @@ export class SimulatedDisk implements StoreFileSystem {
   /** Operations until the power is cut. */
   #left: number;
   operations = 0;
+  /** Called before each operation: what a cut at this moment leaves can be had by `afterCut`. */
+  onStep: () => void = () => undefined;
 
   constructor(random: Random, cutAfter = Number.POSITIVE_INFINITY, breakage: Breakage = {}) {
     this.#random = random;
@@ -58,11 +85,11 @@ export class SimulatedDisk implements StoreFileSystem {
   }
 
   /** Cuts the power: what is left is another disk. */
-  afterCut(cutAfter = Number.POSITIVE_INFINITY): SimulatedDisk {
+  afterCut(cutAfter = Number.POSITIVE_INFINITY, fate = anyFate(this.#random)): SimulatedDisk {
     const next = new SimulatedDisk(this.#random, cutAfter, this.#breakage);
     const names = new Map(this.#durable);
     for (const change of this.#pending) {
-      if (this.#random() < 0.5) continue;
+      if (!fate.keepsChange(change.kind)) continue;
       if (change.kind === 'link') names.set(change.name, change.inode);
       else if (change.kind === 'unlink') names.delete(change.name);
       else {
@@ -73,23 +100,12 @@ export class SimulatedDisk implements StoreFileSystem {
       }
     }
     for (const [name, inode] of names) {
-      const content = this.#survivor(inode);
+      const content = survivor(inode, fate);
       next.#durable.set(name, { id: inode.id, durable: content, now: Buffer.from(content), pending: [] });
     }
     next.#names = new Map(next.#durable);
     next.#nextInode = this.#nextInode;
     return next;
-  }
-
-  #survivor(inode: Inode): Buffer<ArrayBuffer> {
-    let content = Buffer.from(inode.durable);
-    for (const { offset, data } of inode.pending) {
-      const kept = this.#random();
-      if (kept < 0.3) continue;
-      const part = kept < 0.6 ? data.subarray(0, Math.min(data.length, Math.ceil((this.#random() * data.length) / sector) * sector)) : data;
-      content = put(content, offset, part);
-    }
-    return content;
   }
 
   /** Puts a file there, durably, as if it had been there always. */
@@ -100,11 +116,19 @@ export class SimulatedDisk implements StoreFileSystem {
     this.#names.set(path, inode);
   }
 
+  /** Two disks with the same content have the same. */
+  get fingerprint(): string {
+    const hash = createHash('sha256');
+    for (const name of [...this.#names.keys()].sort()) hash.update(`${name}\0`).update(this.#names.get(name)?.now ?? '').update('\0');
+    return hash.digest('hex');
+  }
+
   get hasPower(): boolean {
     return this.#left >= 0;
   }
 
   #step(): void {
+    this.onStep();
     this.operations += 1;
     this.#left -= 1;
     if (this.#left < 0) throw new PowerCut();
@@ -179,6 +203,15 @@ function put(content: Buffer<ArrayBuffer>, offset: number, data: Buffer<ArrayBuf
   content.copy(next);
   data.copy(next, offset);
   return next;
+}
+
+function survivor(inode: Inode, fate: Fate): Buffer<ArrayBuffer> {
+  let content = Buffer.from(inode.durable);
+  for (const { offset, data } of inode.pending) {
+    const kept = Math.min(data.length, Math.ceil((fate.keepsOfWrite() * data.length) / sector) * sector);
+    if (kept > 0) content = put(content, offset, data.subarray(0, kept));
+  }
+  return content;
 }
 
 /** A disk that one process can be cut off from, as if it had been killed: the next operations of that process never happen. */
