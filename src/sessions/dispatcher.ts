@@ -50,6 +50,8 @@ export class Dispatcher {
   readonly #store: Store;
   /** Turns being started, by branch: not in the store as `starting` yet, but taken. */
   readonly #inFlight = new Map<string, string>();
+  /** Turns that have been given a place by a change that is not durable yet. */
+  readonly #placed = new Set<string>();
   readonly #recovering = new Map<string, Promise<void>>();
   readonly #putBacks = new Map<string, number>();
   /** Turns whose host's words are being written down. */
@@ -167,10 +169,11 @@ export class Dispatcher {
 
   /** Makes it durable that the turn is about to be handed to this host; undefined when it may not start any more. */
   #markStarting(turn: Turn, hostId: string, review: Partial<Session>): Promise<Turn | undefined> {
-    const { now } = this.#options;
+    const { now, trusted } = this.#options;
     return this.#store.commit((tx) => {
       const row = tx.get('turn', turn.id);
       const home = tx.get('branch', turn.branchId);
+      if (!trusted() || !this.#hasPlace()) return undefined;
       if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
       if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0) return undefined;
       if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined; // Another one was put before it meanwhile.
@@ -178,8 +181,16 @@ export class Dispatcher {
       tx.update('turn', row.id, patch);
       tx.update('session', row.sessionId, { ...review, worktreePath: home.worktreePath });
       tx.event('starting', row.branchId, row.id);
+      this.#placed.add(row.id);
       return { ...row, ...patch };
-    });
+    }).finally(() => this.#placed.delete(turn.id));
+  }
+
+  /** Whether one more turn may be active: the limit may have been lowered since this one was chosen. */
+  #hasPlace(): boolean {
+    const active = new Set(this.#placed);
+    for (const { id } of this.#store.state.active()) active.add(id);
+    return active.size < this.#options.maxConcurrentTurns();
   }
 
   #jobFor(turn: Turn, session: Session, branch: Branch, agent: Job['agent']): Job {

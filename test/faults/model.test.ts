@@ -57,7 +57,6 @@ class History {
   #restore: (() => Promise<void>) | undefined;
   #states = new Map<string, Turn>();
   #prompt = 0;
-  #limitBefore = 0;
   #log: string[] = [];
   counts = { restarts: 0 };
 
@@ -119,7 +118,7 @@ class History {
       const taken = this.#lastEvent(turn.id, 'starting');
       const passed = state.line(turn.branchId).find((other) => other.state === 'queued' && compareTurns(other, { ...turn, state: 'queued' }) < 0 && this.#lastEvent(other.id) < taken);
       assert.equal(passed, undefined, 'a turn started before one that was ahead of it');
-      assert.ok(Array.from(state.active()).length <= Math.max(this.settings.maxConcurrentTurns, this.#limitBefore), 'more run than the limit allows');
+      assert.ok(Array.from(state.active()).length <= this.settings.maxConcurrentTurns, 'more run than the limit allows');
       assert.equal(state.branch(turn.branchId)?.worktreeState, 'ready', 'a turn started without its worktree');
     }
     this.#states = now;
@@ -285,7 +284,6 @@ class History {
         break;
       }
       case 'setting':
-        this.#limitBefore = this.settings.maxConcurrentTurns; // A start that was decided on a moment ago goes through.
         Object.assign(this.settings, { maxConcurrentTurns: action.limit, onFailure: action.onFailure, trusted: action.trusted, autoReview: action.autoReview });
         this.#engine.reconcile();
         break;
@@ -305,7 +303,6 @@ class History {
         break;
     }
     await this.settle();
-    this.#limitBefore = 0;
   }
 
   /** Nobody stands in the way any more: everything has to end by itself, and no host may be left at work. */
