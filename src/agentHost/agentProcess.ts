@@ -25,13 +25,14 @@ export interface AgentProcessOptions {
   environment: Record<string, string>;
   /** Found in the environment of everything that the agent starts. */
   mark: string;
+  /** Milliseconds for each answer until it has the prompt. */
+  startTimeLimit: number;
   onUpdate: (update: SessionUpdate) => void;
   onPermission: (request: RequestPermissionRequest, signal: AbortSignal) => Promise<RequestPermissionResponse>;
 }
 
 const stderrKept = 4_000;
 const inputClosedTime = 3_000;
-const startTimeLimit = 120_000;
 
 export class AgentProcess {
   readonly #child: ChildProcess;
@@ -172,7 +173,7 @@ export class AgentProcess {
   }
 
   /** Waits for an answer, the agent's end or the time limit, whichever is first. */
-  async #request<T>(doing: string, answer: Promise<T>, limit = startTimeLimit): Promise<T> {
+  async #request<T>(doing: string, answer: Promise<T>, limit = this.#options.startTimeLimit): Promise<T> {
     const { name } = this.#options.program;
     let timer: NodeJS.Timeout | undefined;
     const contenders = [
@@ -185,7 +186,7 @@ export class AgentProcess {
     ];
     if (Number.isFinite(limit)) {
       contenders.push(new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new AgentError(`${name} did not ${doing} within ${limit / 1_000} s.${this.lastWords}`)), limit);
+        timer = setTimeout(() => reject(new AgentError(`${name} did not ${doing} within ${limit / 1_000} s. See in a terminal whether it starts there, then retry.${this.lastWords}`)), limit);
       }));
     }
     try {

@@ -23,6 +23,16 @@ const agentProgram = z.object({
 });
 export type AgentProgram = z.infer<typeof agentProgram>;
 
+/** Milliseconds that an agent may take, or say nothing, before a person is told. */
+const timeLimits = z.object({
+  /** For its answers until it has the prompt; the turn fails then. */
+  start: z.number(),
+  /** Shown only: it may be at work (requirement 51). */
+  silence: z.number(),
+});
+export type TimeLimits = z.infer<typeof timeLimits>;
+export const defaultTimeLimits: TimeLimits = { start: 120_000, silence: 60_000 };
+
 /** One turn, with all that the host needs to run it when no window is open. */
 export const jobSchema = z.object({
   turnId: z.string(),
@@ -42,6 +52,7 @@ export const jobSchema = z.object({
   permissions: z.enum(permissionPolicies),
   /** False: the agent is ended when no window is there for a while. */
   keepRunning: z.boolean(),
+  timeLimits: timeLimits.default(defaultTimeLimits),
 });
 export type Job = z.infer<typeof jobSchema>;
 

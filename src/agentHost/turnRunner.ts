@@ -34,7 +34,6 @@ export interface TurnRunnerOptions {
 
 /** Text that arrives within this many milliseconds becomes one entry. */
 const mergeTime = 40;
-const silenceTime = 60_000;
 /** How long a cancelled agent may take to end its turn before it is ended itself. */
 const cancelTime = 8_000;
 /** How long until a disk that took nothing is tried again. */
@@ -179,6 +178,7 @@ export class TurnRunner {
       program: job.agent,
       cwd: workingFolder(job),
       mark: this.#options.hostId,
+      startTimeLimit: job.timeLimits.start,
       environment: { BRANCHLINE_REPOSITORY: job.repository, BRANCHLINE_WORKTREE: job.worktree, BRANCHLINE_BRANCH: job.branch },
       onUpdate: (update) => this.#update(update),
       onPermission: (request, signal) => this.#ask(request, signal),
@@ -318,7 +318,7 @@ export class TurnRunner {
     if (!this.isActive) return;
     if (this.status?.silentSince != null) this.#announce({ silentSince: null });
     const since = Date.now();
-    this.#silence = setTimeout(() => this.#announce({ silentSince: since }), silenceTime);
+    this.#silence = setTimeout(() => this.#announce({ silentSince: since }), this.#job?.timeLimits.silence);
     this.#silence.unref();
   }
 

@@ -6,7 +6,7 @@
  * prompt. So whoever dies when, it is known afterwards whether the prompt was sent.
  */
 import { existsSync } from 'node:fs';
-import type { Job, PermissionPolicy, TurnStatus } from '../agentHost/protocol.ts';
+import type { Job, PermissionPolicy, TimeLimits, TurnStatus } from '../agentHost/protocol.ts';
 import type { Catalog } from '../agents/catalog.ts';
 import type { HostConnection } from '../agents/hostClient.ts';
 import type { AgentHosts } from '../agents/hosts.ts';
@@ -32,6 +32,7 @@ export interface DispatcherOptions extends EndOptions {
   maxConcurrentTurns: () => number;
   permissions: () => PermissionPolicy;
   keepRunning: () => boolean;
+  timeLimits: TimeLimits;
   trusted: () => boolean;
   /** What a review that starts now is of. */
   tipOf: (branch: Branch) => Promise<ReviewedTip>;
@@ -194,13 +195,13 @@ export class Dispatcher {
   }
 
   #jobFor(turn: Turn, session: Session, branch: Branch, agent: Job['agent']): Job {
-    const { folder, keepRunning, permissions } = this.#options;
+    const { folder, keepRunning, permissions, timeLimits } = this.#options;
     return {
       turnId: turn.id, attempt: turn.attempt, sessionId: session.id, kind: session.kind, title: session.title, prompt: turn.prompt,
       attachments: turn.attachments.map((attachment) => ({ ...attachment, path: attachmentPath(folder, attachment.sha256) })),
       repository: branch.repository, branch: branch.name, worktree: branch.worktreePath as string,
       transcript: transcriptPath(folder, session.id), agent, agentSessionId: session.agentSessionId,
-      permissions: permissions(), keepRunning: keepRunning(),
+      permissions: permissions(), keepRunning: keepRunning(), timeLimits,
     };
   }
 

@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Catalog, makeCatalog, shellAgentId } from '../agents/catalog.ts';
 import type { AgentSetting } from '../agents/catalog.ts';
 import { type AgentHosts, Hosts, type HostsOptions } from '../agents/hosts.ts';
-import type { PermissionPolicy } from '../agentHost/protocol.ts';
+import { defaultTimeLimits, type PermissionPolicy, type TimeLimits } from '../agentHost/protocol.ts';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import { type Clock, type IdSource, randomId } from '../model/ids.ts';
 import type { TranscriptEntry } from '../model/transcript.ts';
@@ -59,6 +59,8 @@ export interface EngineOptions {
   /** Told of what a person has to know: damage that was found, a disk that failed. */
   onProblem: (message: string) => void;
   files?: StoreFileSystem;
+  /** Of agents; the defaults unless a test can't wait for them. */
+  timeLimits?: TimeLimits;
   /** Stand-ins for what is outside (processes, git), so that a test can run thousands of histories. */
   outside?: Outside;
   now?: Clock;
@@ -317,6 +319,7 @@ export class Engine {
       maxConcurrentTurns: settings.maxConcurrentTurns,
       permissions: settings.permissions,
       keepRunning: settings.keepRunning,
+      timeLimits: this.#options.timeLimits ?? defaultTimeLimits,
       onFailure: settings.onFailure,
       autoReview: settings.autoReview,
       canReview: (agent) => agent !== shellAgentId,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { hostFileSchema } from '../../src/agentHost/protocol.ts';
 import { isAlive, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
+import type { EngineOptions } from '../../src/sessions/engine.ts';
 import { startEngine, stopEngine, stoppedAfterEach, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
@@ -19,9 +20,9 @@ describe('Agents and their hosts in trouble', function () {
     folder = temporaryFolder();
   });
   after(() => report('agents and hosts', { rounds: done }));
-  const start = (patch: Partial<TestSettings> = {}, env: Record<string, string> = {}) => {
+  const start = (patch: Partial<TestSettings> = {}, env: Record<string, string> = {}, options: Partial<EngineOptions> = {}) => {
     const repository = existsSync(join(folder, 'repo')) ? join(folder, 'repo') : makeRepository(folder);
-    const started = startEngine(folder, repository, { agents: { test: { ...testAgent, env } }, defaultAgent: 'test', ...patch });
+    const started = startEngine(folder, repository, { agents: { test: { ...testAgent, env } }, defaultAgent: 'test', ...patch }, options);
     running.push(started);
     return started;
   };
@@ -107,6 +108,36 @@ describe('Agents and their hosts in trouble', function () {
     await (await one.engine.owner()).queue.cancel(stuck.turnId);
     await untilEnded(one.engine, stuck.turnId);
     assert.equal(turnState(one.engine, stuck.turnId), 'cancelled');
+    done += 1;
+  });
+
+  it('an agent that never gets ready fails its turn at the time limit, with words, and leaves no process (requirement 51)', async () => {
+    const one = start({}, { TEST_AGENT_WAITS: join(folder, 'never'), TEST_AGENT_PID: join(folder, 'pid') }, { timeLimits: { start: 1_500, silence: 60_000 } });
+    const first = await note(one, 'say never');
+    const second = await note(one, 'say neither');
+    await until(one.engine, () => existsSync(join(folder, 'pid')) && identityIn(join(folder, 'pid')).startTime !== '', 'the agent runs');
+    const agent = identityIn(join(folder, 'pid'));
+    assert.ok(isAlive(agent));
+    await untilEnded(one.engine, first.turnId);
+    assert.equal(turnState(one.engine, first.turnId), 'failed');
+    assert.match(one.engine.state.turn(first.turnId)?.error?.message ?? '', /Test Agent did not start within 1\.5 s\. See in a terminal whether it starts there, then retry\./);
+    await until(one.engine, () => !isAlive(agent), 'the agent has ended');
+    assert.deepEqual([one.engine.state.branch(first.branchId)?.paused, turnState(one.engine, second.turnId)], ['failure', 'queued']);
+    done += 1;
+  });
+
+  it('an agent that says nothing for long is shown as silent until it speaks; nothing is done to it (requirement 51)', async () => {
+    const one = start({}, {}, { timeLimits: { start: 120_000, silence: 300 } });
+    const { turnId } = await note(one, 'wait ../speak\nsay back again\nwait ../end');
+    const silent = () => one.engine.state.turn(turnId)?.silentSince ?? null;
+    await until(one.engine, () => silent() !== null, 'it is shown as silent');
+    const since = silent();
+    writeFileSync(inWorktree('../speak'), '');
+    await until(one.engine, () => silent() !== since, 'it speaks');
+    await until(one.engine, () => (silent() ?? 0) > (since ?? 0), 'it is silent again');
+    writeFileSync(inWorktree('../end'), '');
+    await untilEnded(one.engine, turnId);
+    assert.deepEqual([turnState(one.engine, turnId), silent()], ['completed', null]);
     done += 1;
   });
 
