@@ -126,14 +126,15 @@ export class Conversation {
   #text(base: { key: string; seq: number }, shape: { type: 'text' | 'thought' } | { type: 'output'; stream: 'stdout' | 'stderr' }, text: string): void {
     const last = this.blocks.at(-1);
     const same = last?.type === shape.type && (shape.type !== 'output' || (last.type === 'output' && last.stream === shape.stream));
-    if (!same || !('text' in last)) {
-      this.#push({ ...base, ...shape, text } as Block);
-      return;
+    const goesOn = same && 'text' in last;
+    let rest = goesOn ? last.text + text : text;
+    for (let part = goesOn ? -1 : 0, first = part; part === first || rest !== ''; part += 1) {
+      const cut = rest.length < longEnough ? -1 : cutOf(rest);
+      const taken = cut < 0 ? rest : rest.slice(0, cut);
+      rest = cut < 0 ? '' : rest.slice(cut);
+      if (part < 0) this.#put(this.blocks.length - 1 + this.#gone, { text: taken });
+      else this.#push({ ...base, key: part === 0 ? base.key : `${base.key}.${part}`, ...shape, text: taken } as Block);
     }
-    const whole = last.text + text;
-    const cut = whole.length < longEnough ? -1 : cutOf(whole);
-    this.#put(this.blocks.length - 1 + this.#gone, { text: cut < 0 ? whole : whole.slice(0, cut) });
-    if (cut >= 0 && cut < whole.length) this.#push({ ...base, ...shape, text: whole.slice(cut) } as Block);
   }
 
   #tool(base: { key: string; seq: number }, entry: Entry<'tool'>): void {
@@ -151,7 +152,7 @@ export class Conversation {
 
 /** Where a long text may go on in another block: after a paragraph that is not in a code fence; -1 for nowhere yet. */
 function cutOf(text: string): number {
-  const paragraph = text.lastIndexOf('\n\n', text.length - 3);
+  const paragraph = text.lastIndexOf('\n\n', Math.min(text.length - 3, longest));
   if (paragraph > longEnough / 2 && (text.slice(0, paragraph).match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0) % 2 === 0) return paragraph + 2;
   return text.length >= longest ? longest : -1;
 }

@@ -1,4 +1,6 @@
 /** What a hostile agent may send, as protocol updates: nothing of it may run, break the layout or stop the page. */
+import { streamMeta } from '../../src/shellAgent/streamMeta.ts';
+
 const bad = 'globalThis.pwned=1';
 
 const texts = [
@@ -38,8 +40,10 @@ const texts = [
   `\`\`\`"><img src=x onerror=${bad}>\nx\n\`\`\``,
   `${'> '.repeat(500)}deep`,
   `${'- '.repeat(500)}deep`,
-  '['.repeat(5_000),
-  `${'*'.repeat(5_000)}x${'_'.repeat(5_000)}`,
+  '['.repeat(50_000),
+  '[a]('.repeat(10_000),
+  `${'*'.repeat(20_000)}x${'_'.repeat(20_000)}`,
+  `\`\`\`ts\n${'a'.repeat(19_000)}\n\`\`\``,
   `|a|b|\n|-|-|\n${'|x|y|\n'.repeat(500)}`,
   'x'.repeat(20_000),
   `https://example.invalid/${'y'.repeat(5_000)}`,
@@ -61,6 +65,10 @@ export const hostileOutputs: Update[] = [
     { sessionUpdate: 'agent_thought_chunk', content: { type: 'text', text } },
   ]),
   { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: 'w'.repeat(10 * 1024 * 1024) } },
+  ...['output without an end of line ', 'progress\r', '\u001b]0;title', '\u001b['].map((text): Update => (
+    { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: text.repeat(20_000) }, _meta: { [streamMeta]: 'stdout' } }
+  )),
+  { sessionUpdate: 'tool_call', toolCallId: 'h3', title: 'A long line', kind: 'execute', status: 'completed', content: [{ type: 'content', content: { type: 'text', text: 'v'.repeat(2 * 1024 * 1024) } }] },
   { sessionUpdate: 'tool_call', toolCallId: 'h1', title: `<img src=x onerror="${bad}">`, kind: 'execute', status: 'completed', content: [{ type: 'content', content: { type: 'text', text: `<script>${bad}</script>` } }] },
   { sessionUpdate: 'tool_call', toolCallId: 'h2', title: 'x'.repeat(5_000), kind: 'edit', status: 'failed', content: [{ type: 'diff', path: '/etc/passwd', oldText: `<script>${bad}</script>`, newText: 'y\n'.repeat(5_000) }], locations: [{ path: '/etc/passwd', line: -1 }] },
   { sessionUpdate: 'tool_call', toolCallId: '__proto__', title: 'proto', kind: 'other', status: 'pending' },

@@ -45,8 +45,20 @@ describe('A conversation in blocks', () => {
       const conversation = new Conversation();
       for (const part of parts) conversation.add(text(part));
       assert.equal(conversation.blocks.map((block) => ('text' in block ? block.text : '')).join(''), parts.join(''));
-      for (const block of conversation.blocks) assert.ok(!('text' in block) || block.text.length <= 24_000 + 12_000);
+      for (const block of conversation.blocks) assert.ok(!('text' in block) || block.text.length <= 24_000);
+      assert.equal(new Set(conversation.blocks.map(({ key }) => key)).size, conversation.blocks.length);
     }), { numRuns: 200 });
+  });
+
+  it('cuts what comes in large pieces, too, and gives each block a key of its own', () => {
+    for (const parts of [['x'.repeat(200_000)], ['a', 'x'.repeat(65_536), 'x'.repeat(65_536), 'b']]) {
+      seq = 0;
+      const conversation = new Conversation();
+      for (const part of parts) conversation.add(text(part));
+      assert.equal(conversation.blocks.map((block) => ('text' in block ? block.text : '')).join(''), parts.join(''));
+      assert.ok(conversation.blocks.every((block) => 'text' in block && block.text.length <= 24_000));
+      assert.equal(new Set(conversation.blocks.map(({ key }) => key)).size, conversation.blocks.length);
+    }
   });
 
   it('keeps no more than about a million characters', () => {

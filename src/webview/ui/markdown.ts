@@ -18,12 +18,15 @@ for (const [name, language] of Object.entries({ bash, css, diff, go, javascript,
 hljs.registerAliases(['sh', 'shell', 'console', 'zsh'], { languageName: 'bash' });
 
 const longestHighlighted = 20_000;
+/** A line of code that is longer was not written by hand, and takes the highlighter a time that grows with its square. */
+const longestHighlightedLine = 1_000;
+const isHighlightable = (code: string): boolean => code.length < longestHighlighted && code.split('\n').every((line) => line.length <= longestHighlightedLine);
 /** Longer text is shown as it is: nobody reads it, and making it pretty would hold up the page. */
 const longestMarkdown = 60_000;
 
 const parser = new MarkdownIt({
   html: false, linkify: false, breaks: false, maxNesting: 30,
-  highlight: (code, language) => (hljs.getLanguage(language) && code.length < longestHighlighted ? hljs.highlight(code, { language, ignoreIllegals: true }).value : ''),
+  highlight: (code, language) => (hljs.getLanguage(language) && isHighlightable(code) ? hljs.highlight(code, { language, ignoreIllegals: true }).value : ''),
 });
 parser.validateLink = (href) => /^(https?:|mailto:|[^:]*$)/i.test(href.trim());
 parser.disable('image');
@@ -47,6 +50,7 @@ export function htmlOf(text: string): string | undefined {
 export function plainOf(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
   const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
+  const lines = text.replace(sequences, '').replace(/\r\n/g, '\n').split('\n').map((line) => line.slice(line.lastIndexOf('\r') + 1)); // What was overwritten is gone.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  return visible(text.replace(sequences, '').replace(/\r\n/g, '\n').replace(/[^\n]*\r(?!\n)/g, '').replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, ''));
+  return visible(lines.join('\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, ''));
 }
