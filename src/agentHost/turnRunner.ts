@@ -116,6 +116,7 @@ export class TurnRunner {
 
   /** At most one turn runs in a worktree, whatever windows are open (invariant 3). */
   async #claim(job: Job): Promise<Exclusive> {
+    if (!existsSync(job.worktree)) throw new AgentError('The worktree was deleted as the turn began. Retry it: the worktree is made anew.');
     const claim = await acquireWhenFree(claimName(job.worktree), this.#cancel.signal, () =>
       this.#write({ type: 'notice', text: 'Waiting: another window runs an agent in this worktree.' }));
     if (!claim) throw new Cancelled();

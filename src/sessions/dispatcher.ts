@@ -177,6 +177,7 @@ export class Dispatcher {
       if (!trusted() || !this.#hasPlace()) return undefined;
       if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
       if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0) return undefined;
+      if (!home.worktreePath || !existsSync(home.worktreePath)) return undefined; // It was deleted meanwhile, which is found at the next look.
       if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined; // Another one was put before it meanwhile.
       const patch = { state: turnTransition(row.state, 'starting'), hostId, attempt: row.attempt + 1, startedAt: now(), cancelRequested: false };
       tx.update('turn', row.id, patch);

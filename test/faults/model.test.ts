@@ -314,8 +314,8 @@ class History {
       const { state } = this.#engine;
       for (const branch of state.branches()) {
         if (branch.worktreeState === 'removed') continue;
-        if (branch.paused !== 'no') await this.#owner.queue.resume(branch.id);
-        if (branch.worktreeState === 'failed') await this.#owner.queue.retryProvisioning(branch.id);
+        if (branch.paused !== 'no') await this.#ask(this.#owner.queue.resume(branch.id)); // It may be gone in this moment.
+        if (branch.worktreeState === 'failed') await this.#ask(this.#owner.queue.retryProvisioning(branch.id));
       }
       for (const step of this.#steps.splice(0)) step.resolve(false);
       for (const host of this.world.hosts) {
@@ -334,6 +334,7 @@ class History {
   }
 }
 
+/** BRANCHLINE_SHRINK=1 looks for the shortest history that fails; BRANCHLINE_PATH, with the seed, goes to the one that was printed. */
 describe('Any history of the queue', function () {
   this.timeout(0);
   after(removeTemporaryFolders);
@@ -354,7 +355,7 @@ describe('Any history of the queue', function () {
       counts.rounds += 1;
       counts.steps += history.length;
       counts.restarts += one.counts.restarts;
-    }), { seed, numRuns: rounds(100), timeout: 30_000, endOnFailure: process.env.BRANCHLINE_SHRINK === undefined });
+    }), { seed, numRuns: rounds(100), timeout: 30_000, endOnFailure: process.env.BRANCHLINE_SHRINK === undefined, ...(process.env.BRANCHLINE_PATH ? { path: process.env.BRANCHLINE_PATH } : {}) });
     report('model histories', counts);
   });
 });

@@ -38,6 +38,7 @@ class PretendHost {
       turnId: job.turnId, attempt: job.attempt, sessionId: job.sessionId, state: 'starting', agentSessionId: job.agentSessionId, agentInfo: null,
       permission: null, silentSince: null, startSha: null, endSha: null, outcome: null, message: null, retired: null,
     });
+    if (!existsSync(job.worktree)) this.end('failed'); // It was deleted in this moment.
   }
 
   handOver(): void {
@@ -147,7 +148,7 @@ export class PretendWorld {
   onJob(host: PretendHost, job: Job): void {
     const other = this.hosts.find((one) => one !== host && one.isActive && one.job?.worktree === job.worktree);
     if (other) this.violations.push(`two agents in ${job.worktree}`);
-    if (!existsSync(job.worktree) || !job.worktree.endsWith(`/${job.branch}`)) this.violations.push(`an agent of ${job.branch} was sent to ${job.worktree}`);
+    if (!job.worktree.endsWith(`/${job.branch}`)) this.violations.push(`an agent of ${job.branch} was sent to ${job.worktree}`);
   }
 
   /** Cuts an engine off: it hears nothing more, and nobody hears it. */

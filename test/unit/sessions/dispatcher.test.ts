@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Outside } from '../../../src/sessions/engine.ts';
 import { startEngine, stoppedAfterEach, type TestEngine, turnState, until } from '../../support/engines.ts';
@@ -98,6 +98,20 @@ describe('A start that was decided on', () => {
     engine.settings.maxConcurrentTurns = 2;
     engine.engine.reconcile();
     await atTheGate(engine, gate, 1);
+  });
+
+  it('waits for the worktree again when that is deleted meanwhile', async () => {
+    const { engine, gate } = one();
+    const { turnId, branchId } = await queued(engine, 'a', 'first');
+    await atTheGate(engine, gate, 1);
+    const path = engine.engine.state.branch(branchId)?.worktreePath as string;
+    rmSync(path, { recursive: true });
+    await passed(engine, gate);
+    assert.deepEqual(states(engine, turnId), ['queued']);
+    await atTheGate(engine, gate, 1);
+    assert.ok(existsSync(path), 'it was made anew');
+    gate.open();
+    await until(engine.engine, () => turnState(engine.engine, turnId) === 'starting', 'it starts');
   });
 
   it('does not happen once the workspace is not trusted', async () => {
