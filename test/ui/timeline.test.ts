@@ -351,6 +351,7 @@ describe('The timeline', function () {
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     await dialog.waitFor({ state: 'detached' });
     await back();
+    assert.equal(window.page.context().pages().length, 1, 'nothing was opened');
   });
 
   it('completes file names after @, and brings back what was written before', async () => {

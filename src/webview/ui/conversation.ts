@@ -208,6 +208,7 @@ export class ConversationElement extends LitElement {
     const link = (event.target as HTMLElement).closest('a');
     if (!link) return;
     event.preventDefault();
+    event.stopPropagation(); // VS Code's own page would open it, too, and in a trusted workspace without a question.
     const href = link.getAttribute('href') ?? '';
     if (/^[a-z][a-z0-9+.-]*:/i.test(href)) void request({ type: 'openLink', href }).catch(this.#tell);
     else if (href !== '' && !href.startsWith('#')) void this.#open(unescaped(href.split('#')[0] ?? ''), Number(/#L(\d+)/.exec(href)?.[1] ?? 1));
