@@ -21,7 +21,7 @@ describe('The timeline', function () {
       'branchline.worktrees.setup': ['echo preparing; while ! test -e ../../../setup; do sleep 0.05; done'], 'branchline.notifications': 'none', 'branchline.defaultAgent': 'test',
     });
     window = await workbench.open();
-    await window.page.setViewportSize({ width: 1_280, height: 1_000 });
+    await window.page.setViewportSize({ width: 1_280, height: 850 });
     const edge = 348;
     await window.page.mouse.move(edge, 500);
     await window.page.mouse.down();
@@ -200,7 +200,7 @@ describe('The timeline', function () {
     await window.page.keyboard.press('Enter');
     await timeline.locator('.block-permission', { hasText: 'Answered: Reject' }).waitFor();
     await timeline.locator('.block-text', { hasText: 'answer: no' }).waitFor();
-    await window.row(/needs your approval/).waitFor({ state: 'detached' });
+    await window.row(/needs your approval/).first().waitFor({ state: 'detached' });
     await back();
   });
 
@@ -418,25 +418,27 @@ describe('The timeline', function () {
       await back();
       await timeline.getByRole('button', { name: 'Open in an editor tab' }).click();
       const editor = await workbench.frameOf(window, 'editor');
-      await window.page.setViewportSize({ width: 1_560, height: 1_000 });
+      await window.page.setViewportSize({ width: 1_560, height: 850 });
       await editor.locator('.row-title', { hasText: 'say Work' }).click();
       await editor.locator('.block-tool').first().waitFor();
       assert.ok((await editor.locator('body').evaluate((body) => body.clientWidth)) >= 1_200);
       await violations(editor, `${theme}, wide`);
       await window.command('View: Close All Editors');
-      await window.page.setViewportSize({ width: 1_280, height: 1_000 });
+      await window.page.setViewportSize({ width: 1_280, height: 850 });
     });
   }
 
   it('fits at 200 % zoom: nothing is cut off sideways, list and composer are both in view', async () => {
     await window.page.setViewportSize({ width: 640, height: 500 });
+    await timeline.getByLabel('Branch', { exact: true }).selectOption('?');
     await composer.scrollIntoViewIfNeeded();
-    await timeline.locator('.composer .submit').waitFor();
+    await timeline.getByRole('button', { name: /Queue.*waits for the worktree/ }).waitFor(); // The widest that there is.
     const facts = await timeline.locator('body').evaluate((body) => ({
       wide: body.scrollWidth - body.clientWidth, tall: body.scrollHeight - body.clientHeight, list: (body.querySelector('.list')?.clientHeight ?? 0) >= 60,
-      cut: Array.from(body.querySelectorAll('.overview button, .overview select, .overview textarea')).filter((one) => one.getBoundingClientRect().right > body.clientWidth + 1).map((one) => one.outerHTML),
+      cut: Array.from(body.querySelectorAll('.overview button, .overview vscode-button, .overview select, .overview input, .overview textarea')).filter((one) => one.getBoundingClientRect().right > body.clientWidth + 1).map((one) => one.outerHTML),
     }));
-    await window.page.setViewportSize({ width: 1_280, height: 1_000 });
+    await window.page.setViewportSize({ width: 1_280, height: 850 });
+    await timeline.getByLabel('Branch', { exact: true }).selectOption('');
     assert.deepEqual(facts, { wide: 0, tall: 0, list: true, cut: [] });
   });
 

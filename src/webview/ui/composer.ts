@@ -286,7 +286,7 @@ export class ComposerElement extends LitElement {
         ${file.mimeType.startsWith('image/') && file.mimeType !== 'image/svg+xml' ? html`<img src="data:${file.mimeType};base64,${file.base64}" alt=${file.name}>` : html`<span class="chip">${icon('file')} ${file.name}</span>`}
         ${iconButton('close', `Remove ${file.name}`, () => this.#setFiles(this.files.filter((_, at) => at !== index)), { className: 'remove-file' })}</li>`)}</ul>` : nothing}
       <div class="field">
-        <textarea aria-label=${label} placeholder=${label} ?readonly=${readOnly} .value=${this.text} @input=${this.#input} @keydown=${this.#keydown} @paste=${this.#paste}
+        <textarea aria-label=${label} placeholder=${target.type === 'session' ? 'Follow up' : 'What should be done?'} ?readonly=${readOnly} .value=${this.text} @input=${this.#input} @keydown=${this.#keydown} @paste=${this.#paste}
           aria-autocomplete="list" aria-controls=${this.mentions.length > 0 ? 'mentions' : nothing} aria-activedescendant=${this.mentions.length > 0 ? `mention-${this.mentionIndex}` : nothing}></textarea>
         ${this.mentions.length > 0 ? html`<ul id="mentions" role="listbox" aria-label="Files">${this.mentions.map((path, index) => html`<li id="mention-${index}" role="option" aria-selected=${index === this.mentionIndex}
           @mousedown=${(event: Event) => { event.preventDefault(); this.#mention(path); }}>${path}</li>`)}</ul>` : nothing}
