@@ -154,5 +154,7 @@ export class Conversation {
 function cutOf(text: string): number {
   const paragraph = text.lastIndexOf('\n\n', Math.min(text.length - 3, longest));
   if (paragraph > longEnough / 2 && (text.slice(0, paragraph).match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0) % 2 === 0) return paragraph + 2;
-  return text.length >= longest ? longest : -1;
+  if (text.length < longest) return -1;
+  const first = text.charCodeAt(longest - 1);
+  return first >= 0xd800 && first <= 0xdbff ? longest - 1 : longest; // Not between the halves of one character.
 }

@@ -61,6 +61,12 @@ describe('A conversation in blocks', () => {
     }
   });
 
+  it('cuts no character in two', () => {
+    const conversation = new Conversation();
+    conversation.add(text(`x${'\u{1f33f}'.repeat(30_000)}`));
+    for (const block of conversation.blocks) assert.ok('text' in block && block.text.isWellFormed());
+  });
+
   it('keeps no more than about a million characters', () => {
     const conversation = new Conversation();
     for (let n = 0; n < 3_000; n += 1) conversation.add(text(`${'x'.repeat(1_000)}\n\n`));

@@ -46,11 +46,18 @@ export function htmlOf(text: string): string | undefined {
   });
 }
 
+/** What a line shows that was written over again and again, as progress is. */
+function lastWritten(line: string): string {
+  let end = line.length;
+  while (line[end - 1] === '\r') end -= 1; // Nothing was written over it yet.
+  return line.slice(end === 0 ? 0 : line.lastIndexOf('\r', end - 1) + 1, end);
+}
+
 /** Text of a terminal without its control sequences. */
 export function plainOf(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
   const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
-  const lines = text.replace(sequences, '').replace(/\r\n/g, '\n').split('\n').map((line) => line.slice(line.lastIndexOf('\r') + 1)); // What was overwritten is gone.
+  const lines = text.replace(sequences, '').replace(/\r\n/g, '\n').split('\n').map(lastWritten);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
   return visible(lines.join('\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, ''));
 }
