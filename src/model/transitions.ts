@@ -7,7 +7,7 @@
  * but `completed` -> queued is a retry that a person asked for.
  */
 import { IllegalTransitionError } from './errors.ts';
-import type { TurnState, WorktreeState } from './types.ts';
+import type { Branch, TurnState, WorktreeState } from './types.ts';
 
 const worktreeWays: Record<WorktreeState, readonly WorktreeState[]> = {
   queued: ['provisioning', 'removing'],
@@ -46,5 +46,9 @@ export function canTurnBecome(from: TurnState, to: TurnState): boolean {
 }
 
 const activeTurnStates: ReadonlySet<TurnState> = new Set(['starting', 'running']);
+/** True while something is done to the branch's worktree. */
+export const isPreparing = ({ worktreeState, backgroundSetup }: Pick<Branch, 'worktreeState' | 'backgroundSetup'>): boolean =>
+  worktreeState === 'provisioning' || worktreeState === 'removing' || backgroundSetup === 'running';
+
 export const isActive = (state: TurnState): boolean => activeTurnStates.has(state);
 export const isEnded = (state: TurnState): boolean => state !== 'queued' && !activeTurnStates.has(state);

@@ -82,6 +82,9 @@ export function turnTitle(turn: Pick<Turn, 'id' | 'prompt'>, session: Session, f
   return turn.prompt.split('\n').find((line) => line.trim() !== '')?.trim().slice(0, 200) ?? session.title;
 }
 
+/** Milliseconds between two looks at how long something has been going on, once it has for a while. */
+export const clockTime = 30_000;
+
 /** `3 s`, `2 min`, `1 h 5 min`; for people, so no finer than it is useful. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1_000));

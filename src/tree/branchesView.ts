@@ -1,8 +1,9 @@
 /** The sidebar tree: reads the store, redraws the rows that a change touched, follows drags. */
 import * as vscode from 'vscode';
 import { RefusedError } from '../model/errors.ts';
+import { isPreparing } from '../model/transitions.ts';
 import { Batch } from '../platform/batch.ts';
-import { needsUser } from '../sessions/words.ts';
+import { clockTime, needsUser } from '../sessions/words.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
 import { type PresentationContext, rowOf } from './presentation.ts';
@@ -10,8 +11,6 @@ import { type PresentationContext, rowOf } from './presentation.ts';
 const mimeType = 'application/vnd.code.tree.branchline.branches';
 const earlierAtOnce = 50;
 const redrawTime = 50;
-/** How often rows that show a growing time are drawn again while something runs. */
-const clockTime = 30_000;
 
 export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeDragAndDropController<Node>, vscode.Disposable {
   readonly dropMimeTypes = [mimeType];
@@ -48,6 +47,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     this.#clock = setInterval(() => {
       if (!this.view.visible) return;
       for (const turn of engine.state.active()) this.#dirty.add(turn.branchId);
+      for (const branch of engine.state.branches()) if (isPreparing(branch)) this.#dirty.add(branch.id);
       if (this.#dirty.size > 0) this.#drawing.schedule();
     }, clockTime);
     void engine.opened.then(() => {

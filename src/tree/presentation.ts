@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { isActive, isEnded } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
 import { type QueueSnapshot, waitingFor } from '../sessions/nextTurn.ts';
-import { duration, needsUser, turnInWords, turnTitle, waitingInWords, worktreeInWords } from '../sessions/words.ts';
+import { clockTime, duration, needsUser, turnInWords, turnTitle, waitingInWords, worktreeInWords } from '../sessions/words.ts';
 import type { Projection } from '../store/projection.ts';
 import type { Node } from './nodes.ts';
 
@@ -108,8 +108,9 @@ function worktreeRow({ now }: PresentationContext, branch: Branch | undefined): 
   const works = branch.worktreeState === 'provisioning' || branch.worktreeState === 'removing' || (beside && !failed);
   const label = beside ? (failed ? 'Background setup failed' : 'Running background setup') : (worktreeInWords(branch) as string);
   const message = branch.worktreeError?.message;
+  const time = now - branch.changedAt;
   return {
-    id: `worktree:${branch.id}`, label, description: failed ? (message ?? '').split('\n')[0] as string : duration(now - branch.changedAt),
+    id: `worktree:${branch.id}`, label, description: failed ? (message ?? '').split('\n')[0] as string : time < clockTime ? '' : duration(time),
     icon: failed ? 'error' : works ? 'loading~spin' : 'clock',
     colour: failed ? 'testing.iconFailed' : 'disabledForeground',
     tooltip: [label, ...(message ? [message] : []), ...(branch.worktreePath ? [branch.worktreePath] : [])],

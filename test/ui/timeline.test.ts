@@ -70,6 +70,7 @@ describe('The timeline', function () {
     await row('write a.txt one').filter({ hasText: 'waits for the worktree' }).waitFor();
     await timeline.getByRole('button', { name: 'Show the setup log' }).click();
     await timeline.locator('.provisioning pre', { hasText: 'preparing' }).waitFor();
+    await timeline.locator('.provisioning-head .dim', { hasText: /^[1-9]\d* s$/ }).waitFor(); // It counts.
     await write('say second');
   });
 

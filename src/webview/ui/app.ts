@@ -2,6 +2,7 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { createRef, type Ref, ref } from 'lit/directives/ref.js';
+import { clockTime } from '../../sessions/words.ts';
 import { type BranchInfo, firstScope, type Meta, type Request, type Row, type Scope, timelineVersion, type ToView, type turnActions } from '../protocol.ts';
 import type { ComposerElement, ComposerTarget } from './composer.ts';
 import { keepState, onMessage, readState, request, send } from './connection.ts';
@@ -21,7 +22,8 @@ interface Kept {
 
 const more = 200;
 const undoTime = 10_000;
-const clockTime = 30_000;
+/** What began within this many milliseconds is counted in seconds. */
+const countedInSeconds = 61_000;
 const searchTime = 200;
 const restoreTime = 3_000;
 
@@ -72,12 +74,20 @@ export class TimelineElement extends LitElement {
     onMessage((message) => this.#receive(message));
     this.addEventListener('tell', (event) => { this.message = (event as CustomEvent<string>).detail; });
     this.addEventListener('accepted', (event) => this.#accepted((event as CustomEvent<{ turnId: string }>).detail));
-    setInterval(() => { this.now = Date.now(); }, clockTime);
+    setInterval(() => this.#tick(), 1_000);
     send({ type: 'ready', version: timelineVersion, scope: this.scope });
   }
 
   protected override createRenderRoot(): this {
     return this;
+  }
+
+  /** Times that are shown go on: each second for what began just now, else calmly. */
+  #tick(): void {
+    const now = Date.now();
+    const isYoung = (since: number | null) => since !== null && now - since < countedInSeconds;
+    const counts = this.rows.some((row) => (row.state === 'running' || row.state === 'starting') && isYoung(row.startedAt)) || this.branches.some((branch) => branch.words !== null && isYoung(branch.since));
+    if (counts || now - this.now >= clockTime) this.now = now;
   }
 
   #keep(): void {

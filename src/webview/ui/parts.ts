@@ -23,12 +23,15 @@ export function rowIcon(row: Row): TemplateResult {
   return icon(endedIcons[row.state], `state-${row.state}`);
 }
 
-/** Since when, or how long; calm: no finer than half minutes while it runs. */
+/** What ends within this many milliseconds shows no time that flickers by. */
+const short = 3_000;
+
+/** Since when, or how long. */
 export function timeOf(row: Row, now: number): string {
   if (row.state === 'queued') return '';
   if (row.startedAt === null) return '';
   if (row.endedAt !== null) return duration(row.endedAt - row.startedAt);
-  return now - row.startedAt < 30_000 ? '' : duration(now - row.startedAt);
+  return now - row.startedAt < short ? '' : duration(now - row.startedAt);
 }
 
 export function statsOf(row: Row): TemplateResult | typeof nothing {

@@ -36,6 +36,13 @@ describe('Rows of the tree', () => {
     assert.equal(labels(state, 'b', 10, false).at(-1), 'Commit s1, waits: workspace is not trusted, place 2');
   });
 
+  it('say how long a step has taken once it has taken long', () => {
+    const state = stateOf([branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'runSetup', changedAt: 0 })], [], []);
+    const queue = queueSnapshot(state, { catalog: makeCatalog({}, 'shellAgent.js'), limit: 4, trusted: true, inFlight: 0 });
+    const said = (now: number) => rowOf({ type: 'worktree', branchId: 'b' }, { state, queue, agentName: (id) => id, now })?.description;
+    assert.deepEqual([said(12_000), said(30_000), said(150_000)], ['', '30 s', '2 min']);
+  });
+
   it('leave out what ended long ago until it is asked for, and branches that were removed', () => {
     const ended = Array.from({ length: 30 }, (_, n) => turnRow(`t${n}`, 's', 'b', { state: 'completed', position: n, startedAt: n, endedAt: n }));
     const state = stateOf([branchRow('b', { worktreeState: 'ready' }), branchRow('gone', { worktreeState: 'removed' })], [sessionRow('s', 'b')], ended);
