@@ -1,6 +1,6 @@
 /** What a row of the tree says and looks like, as plain data: pure, so that it is tested without VS Code. */
 import { basename } from 'node:path';
-import { isActive, isEnded } from '../model/transitions.ts';
+import { isActive, isEnded, isPreparing } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
 import { type QueueSnapshot, waitingFor } from '../sessions/nextTurn.ts';
 import { clockTime, duration, needsUser, turnInWords, turnTitle, waitingInWords, worktreeInWords } from '../sessions/words.ts';
@@ -105,13 +105,12 @@ function worktreeRow({ now }: PresentationContext, branch: Branch | undefined): 
   if (!branch) return undefined;
   const beside = branch.worktreeState === 'ready';
   const failed = branch.worktreeState === 'failed' || (beside && branch.backgroundSetup === 'failed');
-  const works = branch.worktreeState === 'provisioning' || branch.worktreeState === 'removing' || (beside && !failed);
   const label = beside ? (failed ? 'Background setup failed' : 'Running background setup') : (worktreeInWords(branch) as string);
   const message = branch.worktreeError?.message;
   const time = now - branch.changedAt;
   return {
     id: `worktree:${branch.id}`, label, description: failed ? (message ?? '').split('\n')[0] as string : time < clockTime ? '' : duration(time),
-    icon: failed ? 'error' : works ? 'loading~spin' : 'clock',
+    icon: failed ? 'error' : isPreparing(branch) ? 'loading~spin' : 'clock',
     colour: failed ? 'testing.iconFailed' : 'disabledForeground',
     tooltip: [label, ...(message ? [message] : []), ...(branch.worktreePath ? [branch.worktreePath] : [])],
     accessibleLabel: `Worktree of ${branch.name}: ${label}${failed && message ? `, ${message}` : ''}`,

@@ -22,8 +22,6 @@ interface Kept {
 
 const more = 200;
 const undoTime = 10_000;
-/** What began within this many milliseconds is counted in seconds. */
-const countedInSeconds = 61_000;
 const searchTime = 200;
 const restoreTime = 3_000;
 
@@ -74,20 +72,12 @@ export class TimelineElement extends LitElement {
     onMessage((message) => this.#receive(message));
     this.addEventListener('tell', (event) => { this.message = (event as CustomEvent<string>).detail; });
     this.addEventListener('accepted', (event) => this.#accepted((event as CustomEvent<{ turnId: string }>).detail));
-    setInterval(() => this.#tick(), 1_000);
+    setInterval(() => { this.now = Date.now(); }, clockTime);
     send({ type: 'ready', version: timelineVersion, scope: this.scope });
   }
 
   protected override createRenderRoot(): this {
     return this;
-  }
-
-  /** Times that are shown go on: each second for what began just now, else calmly. */
-  #tick(): void {
-    const now = Date.now();
-    const isYoung = (since: number | null) => since !== null && now - since < countedInSeconds;
-    const counts = this.rows.some((row) => (row.state === 'running' || row.state === 'starting') && isYoung(row.startedAt)) || this.branches.some((branch) => branch.words !== null && isYoung(branch.since));
-    if (counts || now - this.now >= clockTime) this.now = now;
   }
 
   #keep(): void {
@@ -396,7 +386,7 @@ export class TimelineElement extends LitElement {
   }
 
   get #preparation(): PreparationContext {
-    return { now: this.now, readOnly: this.meta?.readOnly !== null, logs: this.logs, act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }), toggleLog: (branchId) => void this.#toggleLog(branchId) };
+    return { readOnly: this.meta?.readOnly !== null, logs: this.logs, act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }), toggleLog: (branchId) => void this.#toggleLog(branchId) };
   }
 
   async #toggleLog(branchId: string): Promise<void> {

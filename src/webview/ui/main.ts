@@ -2,4 +2,5 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import './composer.ts';
 import './conversation.ts';
+import './since.ts';
 import './app.ts';

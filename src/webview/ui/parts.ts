@@ -1,6 +1,6 @@
 /** Small pieces of the page. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { duration } from '../../sessions/words.ts';
+import { clockTime, duration } from '../../sessions/words.ts';
 import type { Row } from '../protocol.ts';
 
 export const icon = (name: string, extra = ''): TemplateResult => html`<span class="codicon codicon-${name} ${extra}" aria-hidden="true"></span>`;
@@ -23,15 +23,12 @@ export function rowIcon(row: Row): TemplateResult {
   return icon(endedIcons[row.state], `state-${row.state}`);
 }
 
-/** What ends within this many milliseconds shows no time that flickers by. */
-const short = 3_000;
-
-/** Since when, or how long. */
+/** Since when, or how long; calm: no finer than half minutes while it runs. */
 export function timeOf(row: Row, now: number): string {
   if (row.state === 'queued') return '';
   if (row.startedAt === null) return '';
   if (row.endedAt !== null) return duration(row.endedAt - row.startedAt);
-  return now - row.startedAt < short ? '' : duration(now - row.startedAt);
+  return now - row.startedAt < clockTime ? '' : duration(now - row.startedAt);
 }
 
 export function statsOf(row: Row): TemplateResult | typeof nothing {

@@ -1,6 +1,5 @@
 /** Rows of the timeline: turns, and worktrees that are being prepared. Pure: what happens on a click comes in as a context. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { duration } from '../../sessions/words.ts';
 import type { BranchInfo, branchActions, Row, turnActions } from '../protocol.ts';
 import { permissionButtons } from './conversation.ts';
 import { visible } from './markdown.ts';
@@ -80,7 +79,6 @@ function rowEditor(row: Row, { editing, endEdit, typed }: RowContext): TemplateR
 }
 
 export interface PreparationContext {
-  now: number;
   readOnly: boolean;
   /** Setup logs that are shown, by branch. */
   logs: Readonly<Record<string, string>>;
@@ -89,14 +87,14 @@ export interface PreparationContext {
 }
 
 /** A worktree that is being prepared or removed: its steps, how long, its log on demand, and what failed. */
-export function provisioningView(branch: BranchInfo, { now, readOnly, logs, act, toggleLog }: PreparationContext): TemplateResult {
+export function provisioningView(branch: BranchInfo, { readOnly, logs, act, toggleLog }: PreparationContext): TemplateResult {
   const failed = branch.error !== null && branch.canRetry;
   const log = logs[branch.id];
   const icons = { done: 'check', now: 'loading', failed: 'error', next: 'circle-large' } as const;
   return html`<div class="provisioning ${failed ? 'failed' : ''}" role="group" aria-label="Worktree of ${branch.name}">
     <div class="provisioning-head">${failed ? icon('error', 'state-failed') : icon('loading', 'codicon-modifier-spin')}
       <span class="provisioning-title">${failed ? `Preparing ${branch.name} failed` : branch.state === 'removing' ? `Removing ${branch.name}` : `Preparing environment for ${branch.name}`}</span>
-      <span class="dim">${failed ? '' : duration(now - branch.since)}</span>
+      ${failed ? nothing : html`<branchline-since class="dim" .since=${branch.since}></branchline-since>`}
       ${branch.canRetry && !readOnly ? iconButton('refresh', 'Retry', () => act('retryProvisioning', branch.id)) : nothing}
       ${branch.state === 'provisioning' && !readOnly ? iconButton('debug-stop', 'Stop', () => act('stopProvisioning', branch.id)) : nothing}
       ${iconButton('output', log === undefined ? 'Show the setup log' : 'Hide the setup log', () => toggleLog(branch.id), { pressed: log !== undefined })}</div>
