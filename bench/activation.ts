@@ -11,7 +11,11 @@ import { figure, median } from './figures.ts';
 
 /** Load, call and finish of an extension's activation, added, in milliseconds. */
 function timeOf(table: string, extension: string): number | undefined {
-  const cells = table.split('\n').find((line) => line.includes(extension))?.split('|').map((cell) => cell.trim());
+  const cells = table
+    .split('\n')
+    .find((line) => line.includes(extension))
+    ?.split('|')
+    .map((cell) => cell.trim());
   const numbers = cells?.map(Number).filter((value, index) => index > 1 && cells[index] !== '' && Number.isFinite(value));
   return numbers && numbers.length >= 3 ? numbers.slice(0, 3).reduce((sum, value) => sum + value, 0) : undefined;
 }
@@ -33,7 +37,8 @@ async function measure(browser: Browser, url: string): Promise<{ own: number; ot
   const table = (await page.locator('.monaco-editor .view-line').allTextContents()).join('\n').replaceAll('\u00a0', ' ');
   await page.close({ runBeforeUnload: true });
   const [own, other] = [timeOf(table, 'branchline.branchline'), timeOf(table, 'vscode.git ')];
-  if (own === undefined || other === undefined) throw new Error(`VS Code's performance view does not show both extensions:\n${table}`);
+  if (own === undefined || other === undefined)
+    throw new Error(`VS Code's performance view does not show both extensions:\n${table}`);
   return { own, other };
 }
 
@@ -43,7 +48,10 @@ export async function benchActivation(folder: string): Promise<void> {
   installExtension(options, vsix);
   const server = await startServer(options);
   const browser = await launchBrowser();
-  const times = { 'in a new workspace': [] as { own: number; other: number }[], 'with a stored queue': [] as { own: number; other: number }[] };
+  const times = {
+    'in a new workspace': [] as { own: number; other: number }[],
+    'with a stored queue': [] as { own: number; other: number }[],
+  };
   try {
     for (let round = 0; round < 4; round += 1) {
       const url = server.url(makeRepository(folder, `repo${round}`));

@@ -20,10 +20,18 @@ async function bare(cwd: string): Promise<number> {
   const app = client({ name: 'bench' })
     .onNotification(methods.client.session.update, () => heard.resolve(performance.now() - start))
     .onRequest(methods.client.session.requestPermission, () => ({ outcome: { outcome: 'cancelled' as const } }));
-  const connection = app.connect(ndJsonStream(Writable.toWeb(child.stdin) as WritableStream<Uint8Array>, Readable.toWeb(child.stdout) as unknown as ReadableStream<Uint8Array>));
+  const connection = app.connect(
+    ndJsonStream(
+      Writable.toWeb(child.stdin) as WritableStream<Uint8Array>,
+      Readable.toWeb(child.stdout) as unknown as ReadableStream<Uint8Array>,
+    ),
+  );
   await connection.agent.request(methods.agent.initialize, { protocolVersion: 1, clientCapabilities: {} });
   const { sessionId } = await connection.agent.request(methods.agent.session.new, { cwd, mcpServers: [] });
-  const answer = connection.agent.request(methods.agent.session.prompt, { sessionId, prompt: [{ type: 'text', text: 'say there' }] });
+  const answer = connection.agent.request(methods.agent.session.prompt, {
+    sessionId,
+    prompt: [{ type: 'text', text: 'say there' }],
+  });
   const time = await heard.promise;
   await answer;
   child.kill();
@@ -32,7 +40,10 @@ async function bare(cwd: string): Promise<number> {
 
 export async function benchAgents(folder: string): Promise<void> {
   const repository = makeRepository(folder, 'prompt');
-  const one = startEngine(join(folder, 'prompt-engine'), repository, { agents: { test: { command: process.execPath, args: [program] } }, defaultAgent: 'test' });
+  const one = startEngine(join(folder, 'prompt-engine'), repository, {
+    agents: { test: { command: process.execPath, args: [program] } },
+    defaultAgent: 'test',
+  });
   const { queue } = await one.engine.owner();
   const first = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say ready' });
   await untilEnded(one.engine, first.turnId);
@@ -52,7 +63,12 @@ export async function benchAgents(folder: string): Promise<void> {
     await untilEnded(one.engine, turnId);
   }
   await stopEngine(one);
-  figure('prompt sent on a ready worktree', median(own) / median(other), `the same agent spawned bare, ${median(other).toFixed(0)} ms`, 1.3);
+  figure(
+    'prompt sent on a ready worktree',
+    median(own) / median(other),
+    `the same agent spawned bare, ${median(other).toFixed(0)} ms`,
+    1.3,
+  );
 }
 
 export async function benchProvisioning(folder: string): Promise<void> {
@@ -71,10 +87,12 @@ export async function benchProvisioning(folder: string): Promise<void> {
     other.push(await timed(() => git(repository, 'worktree', 'add', '-q', '-b', `bare${round}`, path)));
     git(repository, 'worktree', 'remove', path);
     let branchId = '';
-    own.push(await timed(async () => {
-      branchId = (await queue.enqueue({ branch: `own${round}`, kind: 'note', prompt: 'sleep 300' })).branchId;
-      await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready', 'it is ready', 60_000);
-    }));
+    own.push(
+      await timed(async () => {
+        branchId = (await queue.enqueue({ branch: `own${round}`, kind: 'note', prompt: 'sleep 300' })).branchId;
+        await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready', 'it is ready', 60_000);
+      }),
+    );
     await removal.remove(branchId, true);
   }
   await stopEngine(one);

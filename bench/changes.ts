@@ -14,19 +14,40 @@ import { figure, median } from './figures.ts';
 const rounds = 400;
 
 async function costWith(folder: string, sessions: number): Promise<number> {
-  const store = await Store.open({ files: nodeFileSystem, folder, makeDatabase, owner: 'bench', now: Date.now, onProblem: (message) => console.log(message) });
+  const store = await Store.open({
+    files: nodeFileSystem,
+    folder,
+    makeDatabase,
+    owner: 'bench',
+    now: Date.now,
+    onProblem: (message) => console.log(message),
+  });
   const perBranch = 10;
   await store.commit((tx) => {
     for (let n = 0; n < sessions; n += 1) {
       const branch = `b${Math.floor(n / perBranch)}`;
       if (n % perBranch === 0) tx.insert('branch', branchRow(branch, { worktreeState: 'ready', paused: 'user', name: branch }));
       tx.insert('session', sessionRow(`s${n}`, branch));
-      tx.insert('turn', turnRow(`t${n}`, `s${n}`, branch, { position: n, ...(n % perBranch < 7 ? { state: 'completed', startedAt: n, endedAt: n } : {}) }));
+      tx.insert(
+        'turn',
+        turnRow(`t${n}`, `s${n}`, branch, {
+          position: n,
+          ...(n % perBranch < 7 ? { state: 'completed', startedAt: n, endedAt: n } : {}),
+        }),
+      );
     }
   });
   await store.checkpoint();
   const catalog = makeCatalog({}, 'shellAgent.js');
-  const queue = new Queue({ store, files: nodeFileSystem, folder, newId: () => 'x', now: Date.now, openFolders: () => [], defaultAgent: () => 'shell' });
+  const queue = new Queue({
+    store,
+    files: nodeFileSystem,
+    folder,
+    newId: () => 'x',
+    now: Date.now,
+    openFolders: () => [],
+    defaultAgent: () => 'shell',
+  });
   const listener = store.onDidChange((change) => {
     const snapshot = queueSnapshot(store.state, { catalog, limit: 4, trusted: true, inFlight: 0 });
     nextTurns(snapshot);
@@ -50,6 +71,11 @@ export async function benchChanges(folder: string): Promise<void> {
   const few = await costWith(join(folder, 'changes-10'), 10);
   for (const sessions of [1_000, 10_000]) {
     const many = await costWith(join(folder, `changes-${sessions}`), sessions);
-    figure(`one change with ${sessions.toLocaleString('en')} sessions`, many / few, `with 10 sessions, ${few.toFixed(3)} ms`, 1.5);
+    figure(
+      `one change with ${sessions.toLocaleString('en')} sessions`,
+      many / few,
+      `with 10 sessions, ${few.toFixed(3)} ms`,
+      1.5,
+    );
   }
 }

@@ -17,8 +17,16 @@ const version = '13.2.0';
 const rounds = 15;
 const each = 40;
 
-interface Statement { run(...values: unknown[]): void }
-interface Sqlite { pragma(text: string): void; exec(text: string): void; prepare(text: string): Statement; transaction<T>(action: T): T; close(): void }
+interface Statement {
+  run(...values: unknown[]): void;
+}
+interface Sqlite {
+  pragma(text: string): void;
+  exec(text: string): void;
+  prepare(text: string): Statement;
+  transaction<T>(action: T): T;
+  close(): void;
+}
 
 /** Fetched on demand, so that a plain install needs no compiler. */
 function loadSqlite(): new (path: string) => Sqlite {
@@ -26,15 +34,23 @@ function loadSqlite(): new (path: string) => Sqlite {
   if (!existsSync(join(folder, 'node_modules', 'better-sqlite3'))) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'package.json'), '{"private":true}');
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `better-sqlite3@${version}`], { cwd: folder, stdio: 'inherit' });
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `better-sqlite3@${version}`], {
+      cwd: folder,
+      stdio: 'inherit',
+    });
   }
-  return createRequire(join(folder, 'package.json'))('better-sqlite3') as new (path: string) => Sqlite;
+  return createRequire(join(folder, 'package.json'))('better-sqlite3') as new (
+    path: string,
+  ) => Sqlite;
 }
 
 /** Larger writes are checkpoints and space written ahead, which many enqueues share. */
 const image = 16 * 1024;
 
-interface Counts { syncs: number; bytes: number }
+interface Counts {
+  syncs: number;
+  bytes: number;
+}
 
 /** The real file system, counted, and with syncs that take longer where that is asked for. */
 function measured(counts: Counts, slow: number): StoreFileSystem {
@@ -62,7 +78,14 @@ function measured(counts: Counts, slow: number): StoreFileSystem {
 async function ours(folder: string, repository: string, stored: number, slow: number) {
   const counts: Counts = { syncs: 0, bytes: 0 };
   const files = measured(counts, slow);
-  const store = await Store.open({ files, folder, makeDatabase, owner: 'bench', now: Date.now, onProblem: (message) => console.log(message) });
+  const store = await Store.open({
+    files,
+    folder,
+    makeDatabase,
+    owner: 'bench',
+    now: Date.now,
+    onProblem: (message) => console.log(message),
+  });
   let next = 0;
   const newId = () => `id${String(next++).padStart(14, '0')}`;
   if (stored > 1) {
@@ -70,23 +93,40 @@ async function ours(folder: string, repository: string, stored: number, slow: nu
       tx.insert('branch', branchRow('old', { repository, name: 'old', worktreeState: 'ready', paused: 'user' }));
       for (let n = 0; n < stored; n += 1) {
         tx.insert('session', sessionRow(`s${n}`, 'old'));
-        tx.insert('turn', turnRow(`t${n}`, `s${n}`, 'old', { state: 'completed', position: n, prompt: `Do the thing number ${n}`, endedAt: n }));
+        tx.insert(
+          'turn',
+          turnRow(`t${n}`, `s${n}`, 'old', { state: 'completed', position: n, prompt: `Do the thing number ${n}`, endedAt: n }),
+        );
       }
     });
     await store.checkpoint();
   }
-  const queue = new Queue({ store, files, folder, newId, now: Date.now, openFolders: () => [repository], defaultAgent: () => 'shell' });
+  const queue = new Queue({
+    store,
+    files,
+    folder,
+    newId,
+    now: Date.now,
+    openFolders: () => [repository],
+    defaultAgent: () => 'shell',
+  });
   await queue.enqueue({ branch: 'b', prompt: 'The first, which makes the branch' });
-  return { counts, enqueue: () => queue.enqueue({ branch: 'b', prompt: 'Change the greeting and its test, then say what you did' }), close: () => store.close() };
+  return {
+    counts,
+    enqueue: () => queue.enqueue({ branch: 'b', prompt: 'Change the greeting and its test, then say what you did' }),
+    close: () => store.close(),
+  };
 }
 
 function theirs(Sqlite: new (path: string) => Sqlite, path: string, slow: number) {
   const db = new Sqlite(path);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  db.exec('CREATE TABLE session (id TEXT PRIMARY KEY, branchId TEXT, kind TEXT, agent TEXT, title TEXT, createdAt INTEGER);'
-    + 'CREATE TABLE turn (id TEXT PRIMARY KEY, sessionId TEXT, branchId TEXT, state TEXT, prompt TEXT, attachments TEXT, position REAL, queuedAt INTEGER);'
-    + 'CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER, branchId TEXT, turnId TEXT, kind TEXT);');
+  db.exec(
+    'CREATE TABLE session (id TEXT PRIMARY KEY, branchId TEXT, kind TEXT, agent TEXT, title TEXT, createdAt INTEGER);' +
+      'CREATE TABLE turn (id TEXT PRIMARY KEY, sessionId TEXT, branchId TEXT, state TEXT, prompt TEXT, attachments TEXT, position REAL, queuedAt INTEGER);' +
+      'CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER, branchId TEXT, turnId TEXT, kind TEXT);',
+  );
   const session = db.prepare('INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)');
   const turn = db.prepare('INSERT INTO turn VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
   const event = db.prepare('INSERT INTO event (at, branchId, turnId, kind) VALUES (?, ?, ?, ?)');
@@ -95,7 +135,16 @@ function theirs(Sqlite: new (path: string) => Sqlite, path: string, slow: number
   const write = db.transaction(() => {
     next += 1;
     session.run(`s${next}`, 'b', 'commit', 'shell', 'Change the greeting and its test, then say what…', Date.now());
-    turn.run(`t${next}`, `s${next}`, 'b', 'queued', 'Change the greeting and its test, then say what you did', '[]', next, Date.now());
+    turn.run(
+      `t${next}`,
+      `s${next}`,
+      'b',
+      'queued',
+      'Change the greeting and its test, then say what you did',
+      '[]',
+      next,
+      Date.now(),
+    );
     event.run(Date.now(), 'b', `t${next}`, 'queued');
   });
   return {
@@ -107,7 +156,10 @@ function theirs(Sqlite: new (path: string) => Sqlite, path: string, slow: number
   };
 }
 
-interface Measured { times: number[]; delay: number }
+interface Measured {
+  times: number[];
+  delay: number;
+}
 
 /** One after the other, each timed; a turn of the event loop between them, as between commands of a person. */
 async function run(enqueue: () => unknown): Promise<Measured> {
@@ -128,10 +180,15 @@ export async function benchEnqueue(folder: string): Promise<void> {
   const Sqlite = loadSqlite();
   const repository = makeRepository(folder, 'enqueue');
   const medians = new Map<string, number>();
-  for (const [name, slow, stored] of [['fast disk', 0, 1], ['2 ms syncs', 2, 1], ['10,000 stored', 0, 10_000]] as const) {
+  for (const [name, slow, stored] of [
+    ['fast disk', 0, 1],
+    ['2 ms syncs', 2, 1],
+    ['10,000 stored', 0, 10_000],
+  ] as const) {
     const place = join(folder, name.replace(/\W+/g, '-'));
     mkdirSync(join(place, 'transcripts'), { recursive: true });
-    if (stored > 1) for (let n = 0; n < 500; n += 1) writeFileSync(join(place, 'transcripts', `s${n}.jsonl`), Buffer.alloc(400 * 1024, 97));
+    if (stored > 1)
+      for (let n = 0; n < 500; n += 1) writeFileSync(join(place, 'transcripts', `s${n}.jsonl`), Buffer.alloc(400 * 1024, 97));
     const own = await ours(place, repository, stored, slow);
     const other = theirs(Sqlite, join(place, 'other.db'), slow);
     await run(own.enqueue);
@@ -152,12 +209,22 @@ export async function benchEnqueue(folder: string): Promise<void> {
     if (stored === 1) {
       figure(`enqueue, ${name}`, median(ownTimes as number[]) / median(otherTimes as number[]), baseline, slow > 0 ? 1.2 : 2);
       figure(`enqueue p99, ${name}`, percentile(ownTimes as number[], 99), 'a call', 20, 'ms');
-      figure(`event loop delay, ${name}`, median(ownDelays as number[]) / median(otherDelays as number[]), `better-sqlite3, ${median(otherDelays as number[]).toFixed(2)} ms`, 1);
+      figure(
+        `event loop delay, ${name}`,
+        median(ownDelays as number[]) / median(otherDelays as number[]),
+        `better-sqlite3, ${median(otherDelays as number[]).toFixed(2)} ms`,
+        1,
+      );
       figure(`syncs per enqueue, ${name}`, (own.counts.syncs - before.syncs) / count, 'a call', 1.05, 'syncs');
       figure(`bytes per enqueue, ${name}`, (own.counts.bytes - before.bytes) / count, 'a call', 700, 'bytes');
     }
     await own.close();
     other.close();
   }
-  figure('enqueue with 10,000 sessions and 200 MB', (medians.get('10,000 stored') ?? 0) / (medians.get('fast disk') ?? 1), `with 1 session, ${medians.get('fast disk')?.toFixed(3)} ms`, 1.2);
+  figure(
+    'enqueue with 10,000 sessions and 200 MB',
+    (medians.get('10,000 stored') ?? 0) / (medians.get('fast disk') ?? 1),
+    `with 1 session, ${medians.get('fast disk')?.toFixed(3)} ms`,
+    1.2,
+  );
 }

@@ -11,7 +11,13 @@ export const figures: Record<string, Figure> = {};
 
 /** Keeps a figure that should be at most `most`; a ratio unless a unit is given. */
 export function figure(name: string, value: number, baseline: string, most: number, unit = 'x'): void {
-  figures[name] = { value: Number(value.toPrecision(4)), unit, baseline, target: `<= ${most}${unit === 'x' ? 'x' : ` ${unit}`}`, ok: value <= most };
+  figures[name] = {
+    value: Number(value.toPrecision(4)),
+    unit,
+    baseline,
+    target: `<= ${most}${unit === 'x' ? 'x' : ` ${unit}`}`,
+    ok: value <= most,
+  };
 }
 
 export const median = (values: readonly number[]): number => percentile(values, 50);

@@ -17,7 +17,14 @@ if (import.meta.main) {
   const { makeDatabase } = await import('../test/support/stores.ts');
   collect();
   const before = process.memoryUsage.rss();
-  await Store.open({ files: nodeFileSystem, folder: process.argv[2] ?? '', makeDatabase, owner: 'bench', now: Date.now, onProblem: (message) => console.error(message) });
+  await Store.open({
+    files: nodeFileSystem,
+    folder: process.argv[2] ?? '',
+    makeDatabase,
+    owner: 'bench',
+    now: Date.now,
+    onProblem: (message) => console.error(message),
+  });
   collect();
   console.log(process.memoryUsage.rss() - before);
   process.exit(0);

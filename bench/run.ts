@@ -16,7 +16,13 @@ import { benchStorage } from './storage.ts';
 import { benchTimeline } from './timeline.ts';
 
 const benches: Record<string, (folder: string) => Promise<void>> = {
-  enqueue: benchEnqueue, storage: benchStorage, changes: benchChanges, prompt: benchAgents, provisioning: benchProvisioning, activation: benchActivation, timeline: benchTimeline,
+  enqueue: benchEnqueue,
+  storage: benchStorage,
+  changes: benchChanges,
+  prompt: benchAgents,
+  provisioning: benchProvisioning,
+  activation: benchActivation,
+  timeline: benchTimeline,
 };
 
 const json = process.argv.includes('--json');
@@ -34,7 +40,13 @@ for (const [name, bench] of Object.entries(benches)) {
 }
 if (json) console.log(JSON.stringify({ figures }, null, 2));
 else {
-  console.table(Object.fromEntries(Object.entries(figures).map(([name, { value, unit, baseline, target, ok }]) =>
-    [name, { value: `${value} ${unit}`, target, '': ok ? 'ok' : 'SHORT', baseline }])));
+  console.table(
+    Object.fromEntries(
+      Object.entries(figures).map(([name, { value, unit, baseline, target, ok }]) => [
+        name,
+        { value: `${value} ${unit}`, target, '': ok ? 'ok' : 'SHORT', baseline },
+      ]),
+    ),
+  );
 }
 process.exit(0);

@@ -17,7 +17,8 @@ const abandoned: Store[] = [];
 const onProblem = (message: string) => {
   if (!message.startsWith('Another window')) console.log(message);
 };
-const open = (folder: string) => Store.open({ files: nodeFileSystem, folder, makeDatabase, owner: 'bench', now: Date.now, onProblem });
+const open = (folder: string) =>
+  Store.open({ files: nodeFileSystem, folder, makeDatabase, owner: 'bench', now: Date.now, onProblem });
 
 /** Sessions with a turn each, ten on a branch, most of them done. */
 async function fill(store: Store, sessions: number): Promise<void> {
@@ -28,7 +29,14 @@ async function fill(store: Store, sessions: number): Promise<void> {
         const branch = `b${Math.floor(n / 10)}`;
         if (n % 10 === 0) tx.insert('branch', branchRow(branch, { worktreeState: 'ready', paused: 'user', name: branch }));
         tx.insert('session', sessionRow(`s${n}`, branch));
-        tx.insert('turn', turnRow(`t${n}`, `s${n}`, branch, { prompt: `Do what is written here for ${n}, and do it well. `.repeat(4), position: n, ...(n % 10 < 7 ? { state: 'completed', startedAt: n, endedAt: n, endedOrder: n } : {}) }));
+        tx.insert(
+          'turn',
+          turnRow(`t${n}`, `s${n}`, branch, {
+            prompt: `Do what is written here for ${n}, and do it well. `.repeat(4),
+            position: n,
+            ...(n % 10 < 7 ? { state: 'completed', startedAt: n, endedAt: n, endedOrder: n } : {}),
+          }),
+        );
         tx.event('queued', branch, `t${n}`);
       }
     });
@@ -40,7 +48,11 @@ async function opening(folder: string, before: (store: Store) => Promise<void>):
   const times: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     let store: Store | undefined;
-    times.push(await timed(async () => { store = await open(folder); }));
+    times.push(
+      await timed(async () => {
+        store = await open(folder);
+      }),
+    );
     if (!store) throw new Error('It did not open.');
     await before(store);
   }
@@ -60,7 +72,8 @@ export async function benchStorage(folder: string): Promise<void> {
   const full = await opening(large, async (one) => {
     abandoned.push(one);
     await one.checkpoint();
-    for (let n = 0; n < 480; n += 1) await one.commit((tx) => tx.update('turn', `t${n}`, { prompt: `Another text of some length for ${n}. `.repeat(10) }));
+    for (let n = 0; n < 480; n += 1)
+      await one.commit((tx) => tx.update('turn', `t${n}`, { prompt: `Another text of some length for ${n}. `.repeat(10) }));
   });
   figure('opening 10,000 sessions with a full journal', full, `after a clean close, ${clean.toFixed(1)} ms`, 150, 'ms');
 
@@ -80,12 +93,14 @@ async function benchTakeover(folder: string): Promise<void> {
     const holder = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
     const free = released(name);
-    times.push(await timed(async () => {
-      holder.kill('SIGKILL');
-      await free;
-      const held = await acquire(name);
-      await held?.release();
-    }));
+    times.push(
+      await timed(async () => {
+        holder.kill('SIGKILL');
+        await free;
+        const held = await acquire(name);
+        await held?.release();
+      }),
+    );
   }
   figure('takeover of the lock after a kill', median(times), 'from the signal on', 50, 'ms');
 }
@@ -96,12 +111,22 @@ async function benchCheckpoints(folder: string): Promise<void> {
   mkdirSync(join(path, 'transcripts'), { recursive: true });
   const entry = `${JSON.stringify({ seq: 1, at: 1, turnId: 't', type: 'text', role: 'agent', text: 'x'.repeat(4_000) })}\n`;
   for (let n = 0; n < 500; n += 1) writeFileSync(join(path, 'transcripts', `s${n}.jsonl`), entry.repeat(100));
-  const idle = await loopDelay(async () => { for (let n = 0; n < 200; n += 1) await new Promise((resolve) => setImmediate(resolve)); });
+  const idle = await loopDelay(async () => {
+    for (let n = 0; n < 200; n += 1) await new Promise((resolve) => setImmediate(resolve));
+  });
   const filled = await open(path);
   await fill(filled, 500);
   await filled.close();
-  const added = Number(execFileSync(process.execPath, [fileURLToPath(new URL('memory.ts', import.meta.url)), path], { encoding: 'utf8' }));
-  figure('memory for 500 sessions and 200 MB of transcripts', added / 1024 / 1024, 'the same process before the storage was opened', 40, 'MB');
+  const added = Number(
+    execFileSync(process.execPath, [fileURLToPath(new URL('memory.ts', import.meta.url)), path], { encoding: 'utf8' }),
+  );
+  figure(
+    'memory for 500 sessions and 200 MB of transcripts',
+    added / 1024 / 1024,
+    'the same process before the storage was opened',
+    40,
+    'MB',
+  );
   const store = await open(path);
   const delay = await loopDelay(async () => {
     for (let round = 0; round < 10; round += 1) {
@@ -133,16 +158,25 @@ async function benchManyTurns(folder: string): Promise<void> {
   const at = 100;
   const sizes: number[] = [];
   for (let from = 0; from < total; from += at) {
-    await Promise.all(Array.from({ length: at }, (_, k) => store.commit((tx) => {
-      const id = `t${from + k}`;
-      if (from > 0) tx.remove('turn', `t${from - at + k}`);
-      tx.insert('turn', turnRow(id, 's', 'b', { position: from + k }));
-      tx.event('queued', 'b', id);
-      tx.update('turn', id, { state: 'completed', endedAt: from, endedOrder: tx.event('completed', 'b', id) });
-    })));
+    await Promise.all(
+      Array.from({ length: at }, (_, k) =>
+        store.commit((tx) => {
+          const id = `t${from + k}`;
+          if (from > 0) tx.remove('turn', `t${from - at + k}`);
+          tx.insert('turn', turnRow(id, 's', 'b', { position: from + k }));
+          tx.event('queued', 'b', id);
+          tx.update('turn', id, { state: 'completed', endedAt: from, endedOrder: tx.event('completed', 'b', id) });
+        }),
+      ),
+    );
     if (from % 10_000 === 0) sizes.push(heapSize());
   }
-  figure('memory after 100,000 turns', median(sizes.slice(-3)) / median(sizes.slice(2, 5)), `after 30,000, ${(median(sizes.slice(2, 5)) / 1024 / 1024).toFixed(0)} MB`, 1.1);
+  figure(
+    'memory after 100,000 turns',
+    median(sizes.slice(-3)) / median(sizes.slice(2, 5)),
+    `after 30,000, ${(median(sizes.slice(2, 5)) / 1024 / 1024).toFixed(0)} MB`,
+    1.1,
+  );
   await store.close();
 }
 

@@ -20,8 +20,16 @@ const windows = [['story'], ['beforeReload', 'afterReload']];
 export async function bundleHostTests(suite: string): Promise<string> {
   const outfile = join(bundles, `${suite}.cjs`);
   await build({
-    absWorkingDir: root, entryPoints: ['test/host/index.ts'], outfile, bundle: true, platform: 'node', format: 'cjs', target: 'node22',
-    external: ['vscode', 'mocha'], define: { SUITE: JSON.stringify(suite) }, logLevel: 'warning',
+    absWorkingDir: root,
+    entryPoints: ['test/host/index.ts'],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node22',
+    external: ['vscode', 'mocha'],
+    define: { SUITE: JSON.stringify(suite) },
+    logLevel: 'warning',
   });
   return outfile;
 }
@@ -40,13 +48,22 @@ async function runOn(name: HostName, only: string | undefined): Promise<boolean>
       const repository = makeRepository(folder);
       const output = join(folder, 'output.txt');
       const said: string[] = [];
-      const server = await startServer({ host, folder, testDriver: true, environment: { BRANCHLINE_TEST_OUTPUT: output }, log: (text) => said.push(text) });
+      const server = await startServer({
+        host,
+        folder,
+        testDriver: true,
+        environment: { BRANCHLINE_TEST_OUTPUT: output },
+        log: (text) => said.push(text),
+      });
       try {
         for (const suite of suites) {
           const page = await browser.newPage();
           const tests = await bundleHostTests(suite);
           rmSync(output, { force: true });
-          const url = server.url(repository, [['extensionDevelopmentPath', root], ['extensionTestsPath', tests]]);
+          const url = server.url(repository, [
+            ['extensionDevelopmentPath', root],
+            ['extensionTestsPath', tests],
+          ]);
           const code = await runTests(page, url, limit, (text) => said.push(text)).catch((error: Error) => error.message);
           process.stdout.write(existsSync(output) ? readFileSync(output, 'utf8') : '');
           if (code !== 0) {

@@ -19,41 +19,219 @@ interface Mutation {
 
 const store = ['unit/store/store', 'faults/powerCuts'];
 const mutations: Mutation[] = [
-  { name: 'a commit without its sync', file: 'store/journal.ts', find: 'await this.#file.datasync();\n    this.#length = end;', replace: 'this.#length = end;', tests: ['faults/powerCuts'] },
-  { name: 'a journal whose name is not synced', file: 'store/journal.ts', find: 'await files.syncFolder(folder);', replace: '', tests: ['faults/powerCuts'] },
-  { name: 'files put in place without a sync of the folder', file: 'store/fileSystem.ts', find: 'await files.rename(temporary, path);\n  } catch', replace: 'await files.rename(temporary, path);\n    return;\n  } catch', tests: ['faults/powerCuts'] },
-  { name: 'files put in place without a sync of their content', file: 'store/fileSystem.ts', find: 'await writeFully(file, data, 0);\n      await file.datasync();', replace: 'await writeFully(file, data, 0);', tests: ['faults/powerCuts'] },
-  { name: 'a tail that only the cache holds is built on', file: 'store/store.ts', find: 'await syncFiles(files, found.unsynced', replace: 'if (false) await syncFiles(files, found.unsynced', tests: ['faults/powerCuts', 'faults/model'] },
-  { name: 'a generation whose checksum is not looked at', file: 'store/generations.ts', find: 'image && checksum(image) === generation.crc ? image : undefined', replace: 'image', tests: [...store, 'faults/damage'] },
-  { name: 'lines of the journal whose checksum is not looked at', file: 'store/record.ts', find: 'if (hex(crc32(body)) !== crc) return undefined;', replace: '', tests: [...store, 'faults/damage'] },
-  { name: 'a failed append that is not taken back', file: 'store/journal.ts', find: 'if (written > start) await writeFully(this.#file, Buffer.alloc(written - start), start);', replace: '', tests: store },
-  { name: 'told before it is durable', file: 'store/store.ts', find: 'const failure = await this.#makeDurable(', replace: 'for (const { one, result } of applied) one.resolve(result);\n    const failure = await this.#makeDurable(', tests: store },
-  { name: 'shown before it is durable', file: 'store/store.ts', find: 'const failure = await this.#makeDurable(', replace: 'for (const { mutations } of applied) this.state.apply(mutations, emptyChange());\n    const failure = await this.#makeDurable(', tests: store },
-  { name: 'no fence', file: 'store/store.ts', find: 'if (identity === this.#identity) return false;', replace: 'if (identity) return false;', tests: ['unit/store/store', 'faults/windows'] },
-  { name: 'a replay that may differ', file: 'store/recovery.ts', find: "if (changes !== record.changes) throw new Error('A replay changed other rows than the first run.');", replace: '', tests: store },
-  { name: 'commits that the dispatcher does not look at', file: 'sessions/engine.ts', find: '      dispatcher.reconcile();\n      this.#emit(change);', replace: '      this.#emit(change);', tests: ['integration/mainJob'] },
-  { name: 'commits that the provisioner does not look at', file: 'sessions/engine.ts', find: '      provisioner.reconcile();\n      dispatcher', replace: '      dispatcher', tests: ['integration/mainJob'] },
-  { name: 'a host\'s word that is lost is not asked for', file: 'sessions/dispatcher.ts', find: '&& isNews(status, turn)) this.follow(client, status);', replace: '&& isNews(status, turn) && false) this.follow(client, status);', tests: ['faults/model', 'faults/disk'], rounds: 2 },
-  { name: 'a prompt that may have been handed over is sent again', file: 'sessions/dispatcher.ts', find: "found.kind === 'handedOver' || row.state === 'running'", replace: 'false as boolean', tests: ['faults/model', 'faults/agents'] },
-  { name: 'the hand-over written after the prompt was sent', file: 'agentHost/turnRunner.ts', find: "this.#write({ type: 'handover', attempt: job.attempt, ...(start.sha ? { startSha: start.sha } : {}) });", replace: '', tests: ['faults/agents', 'faults/kills'] },
-  { name: 'a turn that was passed starts all the same', file: 'sessions/dispatcher.ts', find: 'if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined;', replace: '', tests: ['unit/sessions/dispatcher'] },
-  { name: 'a start beyond a limit that was lowered', file: 'sessions/dispatcher.ts', find: 'if (!trusted() || !this.#hasPlace()) return undefined;', replace: '', tests: ['unit/sessions/dispatcher'] },
-  { name: 'two turns on one branch', file: 'sessions/nextTurn.ts', find: 'if (head && !isActive(head.state) && ', replace: 'if (head && ', tests: ['unit/sessions/nextTurn'] },
-  { name: 'turns accepted on a branch that is being removed', file: 'sessions/queue.ts', find: "if (!branch || branch.worktreeState === 'removing' || branch.worktreeState === 'removed') {\n    throw", replace: 'if (!branch) {\n    throw', tests: ['integration/worktrees'] },
-  { name: 'the claim on a worktree ignored', file: 'agentHost/turnRunner.ts', find: 'claim = await this.#claim(job);', replace: 'claim = undefined;', tests: ['faults/windows'] },
-  { name: 'worktrees of one repository made by two windows at once', file: 'worktrees/provisioner.ts', find: 'await acquireWhenFree(repositoryClaim(repository), signal)', replace: 'await acquireWhenFree(`none:${Math.random()}`, signal)', tests: ['faults/windows'], rounds: 3 },
-  { name: 'an agent in another checkout than its branch\'s', file: 'agentHost/work.ts', find: 'if (branch !== job.branch) {\n    throw new WorktreeError(', replace: 'if (branch === undefined && false) {\n    throw new WorktreeError(', tests: ['faults/git'] },
-  { name: 'a process with a host\'s old pid taken for the host', file: 'platform/processes.ts', find: 'return startTimeOf(identity.pid) === identity.startTime;', replace: 'return startTimeOf(identity.pid) !== undefined;', tests: ['faults/windows'] },
-  { name: 'what an agent started left behind', file: 'agents/hosts.ts', find: 'await endMarked(hostId, { grace: 500 });\n    this.#forget', replace: 'this.#forget', tests: ['faults/agents'] },
-  { name: 'hooks that outlive their git', file: 'git/git.ts', find: 'if (this.#options.signal?.aborted && ', replace: 'if (false && this.#options.signal?.aborted && ', tests: ['faults/git'] },
-  { name: 'a transcript cut at other ends of lines', file: 'store/transcripts.ts', find: "whole.toString('utf8').split('\\n')", replace: "whole.toString('utf8').split(/\\n|\\u2028/)", tests: ['unit/store/transcripts'] },
-  { name: 'the end announced before the transcript is durable', file: 'agentHost/turnRunner.ts', find: 'await this.#writeEnd(job, end);\n', replace: 'void this.#writeEnd(job, end);\n', tests: ['integration/agents', 'integration/mainJob', 'faults/agents', 'faults/kills', 'faults/disk'] },
+  {
+    name: 'a commit without its sync',
+    file: 'store/journal.ts',
+    find: 'await this.#file.datasync();\n    this.#length = end;',
+    replace: 'this.#length = end;',
+    tests: ['faults/powerCuts'],
+  },
+  {
+    name: 'a journal whose name is not synced',
+    file: 'store/journal.ts',
+    find: 'await files.syncFolder(folder);',
+    replace: '',
+    tests: ['faults/powerCuts'],
+  },
+  {
+    name: 'files put in place without a sync of the folder',
+    file: 'store/fileSystem.ts',
+    find: 'await files.rename(temporary, path);\n  } catch',
+    replace: 'await files.rename(temporary, path);\n    return;\n  } catch',
+    tests: ['faults/powerCuts'],
+  },
+  {
+    name: 'files put in place without a sync of their content',
+    file: 'store/fileSystem.ts',
+    find: 'await writeFully(file, data, 0);\n      await file.datasync();',
+    replace: 'await writeFully(file, data, 0);',
+    tests: ['faults/powerCuts'],
+  },
+  {
+    name: 'a tail that only the cache holds is built on',
+    file: 'store/store.ts',
+    find: 'await syncFiles(files, found.unsynced',
+    replace: 'if (false) await syncFiles(files, found.unsynced',
+    tests: ['faults/powerCuts', 'faults/model'],
+  },
+  {
+    name: 'a generation whose checksum is not looked at',
+    file: 'store/generations.ts',
+    find: 'image && checksum(image) === generation.crc ? image : undefined',
+    replace: 'image',
+    tests: [...store, 'faults/damage'],
+  },
+  {
+    name: 'lines of the journal whose checksum is not looked at',
+    file: 'store/record.ts',
+    find: 'if (hex(crc32(body)) !== crc) return undefined;',
+    replace: '',
+    tests: [...store, 'faults/damage'],
+  },
+  {
+    name: 'a failed append that is not taken back',
+    file: 'store/journal.ts',
+    find: 'if (written > start) await writeFully(this.#file, Buffer.alloc(written - start), start);',
+    replace: '',
+    tests: store,
+  },
+  {
+    name: 'told before it is durable',
+    file: 'store/store.ts',
+    find: 'const failure = await this.#makeDurable(',
+    replace: 'for (const { one, result } of applied) one.resolve(result);\n    const failure = await this.#makeDurable(',
+    tests: store,
+  },
+  {
+    name: 'shown before it is durable',
+    file: 'store/store.ts',
+    find: 'const failure = await this.#makeDurable(',
+    replace:
+      'for (const { mutations } of applied) this.state.apply(mutations, emptyChange());\n    const failure = await this.#makeDurable(',
+    tests: store,
+  },
+  {
+    name: 'no fence',
+    file: 'store/store.ts',
+    find: 'if (identity === this.#identity) return false;',
+    replace: 'if (identity) return false;',
+    tests: ['unit/store/store', 'faults/windows'],
+  },
+  {
+    name: 'a replay that may differ',
+    file: 'store/recovery.ts',
+    find: "if (changes !== record.changes) throw new Error('A replay changed other rows than the first run.');",
+    replace: '',
+    tests: store,
+  },
+  {
+    name: 'commits that the dispatcher does not look at',
+    file: 'sessions/engine.ts',
+    find: '      dispatcher.reconcile();\n      this.#emit(change);',
+    replace: '      this.#emit(change);',
+    tests: ['integration/mainJob'],
+  },
+  {
+    name: 'commits that the provisioner does not look at',
+    file: 'sessions/engine.ts',
+    find: '      provisioner.reconcile();\n      dispatcher',
+    replace: '      dispatcher',
+    tests: ['integration/mainJob'],
+  },
+  {
+    name: "a host's word that is lost is not asked for",
+    file: 'sessions/dispatcher.ts',
+    find: '&& isNews(status, turn)) this.follow(client, status);',
+    replace: '&& isNews(status, turn) && false) this.follow(client, status);',
+    tests: ['faults/model', 'faults/disk'],
+    rounds: 2,
+  },
+  {
+    name: 'a prompt that may have been handed over is sent again',
+    file: 'sessions/dispatcher.ts',
+    find: "found.kind === 'handedOver' || row.state === 'running'",
+    replace: 'false as boolean',
+    tests: ['faults/model', 'faults/agents'],
+  },
+  {
+    name: 'the hand-over written after the prompt was sent',
+    file: 'agentHost/turnRunner.ts',
+    find: "this.#write({ type: 'handover', attempt: job.attempt, ...(start.sha ? { startSha: start.sha } : {}) });",
+    replace: '',
+    tests: ['faults/agents', 'faults/kills'],
+  },
+  {
+    name: 'a turn that was passed starts all the same',
+    file: 'sessions/dispatcher.ts',
+    find: 'if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined;',
+    replace: '',
+    tests: ['unit/sessions/dispatcher'],
+  },
+  {
+    name: 'a start beyond a limit that was lowered',
+    file: 'sessions/dispatcher.ts',
+    find: 'if (!trusted() || !this.#hasPlace()) return undefined;',
+    replace: '',
+    tests: ['unit/sessions/dispatcher'],
+  },
+  {
+    name: 'two turns on one branch',
+    file: 'sessions/nextTurn.ts',
+    find: 'if (head && !isActive(head.state) && ',
+    replace: 'if (head && ',
+    tests: ['unit/sessions/nextTurn'],
+  },
+  {
+    name: 'turns accepted on a branch that is being removed',
+    file: 'sessions/queue.ts',
+    find: "if (!branch || branch.worktreeState === 'removing' || branch.worktreeState === 'removed') {\n    throw",
+    replace: 'if (!branch) {\n    throw',
+    tests: ['integration/worktrees'],
+  },
+  {
+    name: 'the claim on a worktree ignored',
+    file: 'agentHost/turnRunner.ts',
+    find: 'claim = await this.#claim(job);',
+    replace: 'claim = undefined;',
+    tests: ['faults/windows'],
+  },
+  {
+    name: 'worktrees of one repository made by two windows at once',
+    file: 'worktrees/provisioner.ts',
+    find: 'await acquireWhenFree(repositoryClaim(repository), signal)',
+    replace: 'await acquireWhenFree(`none:${Math.random()}`, signal)',
+    tests: ['faults/windows'],
+    rounds: 3,
+  },
+  {
+    name: "an agent in another checkout than its branch's",
+    file: 'agentHost/work.ts',
+    find: 'if (branch !== job.branch) {\n    throw new WorktreeError(',
+    replace: 'if (branch === undefined && false) {\n    throw new WorktreeError(',
+    tests: ['faults/git'],
+  },
+  {
+    name: "a process with a host's old pid taken for the host",
+    file: 'platform/processes.ts',
+    find: 'return startTimeOf(identity.pid) === identity.startTime;',
+    replace: 'return startTimeOf(identity.pid) !== undefined;',
+    tests: ['faults/windows'],
+  },
+  {
+    name: 'what an agent started left behind',
+    file: 'agents/hosts.ts',
+    find: 'await endMarked(hostId, { grace: 500 });\n    this.#forget',
+    replace: 'this.#forget',
+    tests: ['faults/agents'],
+  },
+  {
+    name: 'hooks that outlive their git',
+    file: 'git/git.ts',
+    find: 'if (this.#options.signal?.aborted && ',
+    replace: 'if (false && this.#options.signal?.aborted && ',
+    tests: ['faults/git'],
+  },
+  {
+    name: 'a transcript cut at other ends of lines',
+    file: 'store/transcripts.ts',
+    find: "whole.toString('utf8').split('\\n')",
+    replace: "whole.toString('utf8').split(/\\n|\\u2028/)",
+    tests: ['unit/store/transcripts'],
+  },
+  {
+    name: 'the end announced before the transcript is durable',
+    file: 'agentHost/turnRunner.ts',
+    find: 'await this.#writeEnd(job, end);\n',
+    replace: 'void this.#writeEnd(job, end);\n',
+    tests: ['integration/agents', 'integration/mainJob', 'faults/agents', 'faults/kills', 'faults/disk'],
+  },
 ];
 
 const copy = join(root, 'out', 'mutations');
 rmSync(copy, { recursive: true, force: true });
 mkdirSync(copy, { recursive: true });
-for (const name of ['src', 'test', 'scripts', 'media', 'package.json', 'tsconfig.json', '.mocharc.json']) cpSync(join(root, name), join(copy, name), { recursive: true });
+for (const name of ['src', 'test', 'scripts', 'media', 'package.json', 'tsconfig.json', '.mocharc.json'])
+  cpSync(join(root, name), join(copy, name), { recursive: true });
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'), 'junction');
 
 const wanted = process.argv.slice(2);
@@ -63,12 +241,19 @@ for (const { name, file, find, replace, tests, rounds = 1 } of mutations) {
   const path = join(copy, 'src', file);
   const sound = readFileSync(path, 'utf8');
   if (!sound.includes(find)) throw new Error(`"${name}": what it breaks is not in ${file} any more.`);
-  writeFileSync(path, sound.replace(find, () => replace));
+  writeFileSync(
+    path,
+    sound.replace(find, () => replace),
+  );
   spawnSync(process.execPath, ['scripts/build.ts'], { cwd: copy, stdio: 'ignore' });
   let noticed = '';
   for (const test of tests) {
     const { status, stdout } = spawnSync('mocha', ['--bail', '--exit', `test/${test}.test.ts`], {
-      cwd: copy, encoding: 'utf8', env: { ...process.env, BRANCHLINE_ROUNDS: String(rounds) }, timeout: 400_000, maxBuffer: 1 << 28,
+      cwd: copy,
+      encoding: 'utf8',
+      env: { ...process.env, BRANCHLINE_ROUNDS: String(rounds) },
+      timeout: 400_000,
+      maxBuffer: 1 << 28,
     });
     if (status === 0 || status === null) continue; // It held, or its time ran out.
     noticed = `${test}: ${/^ {4,}1\) (.*)$/m.exec(stdout)?.[1] ?? 'it ended early'}`;

@@ -15,7 +15,13 @@ export async function makePackage(): Promise<void> {
   const stage = join(root, 'out', 'package');
   rmSync(stage, { recursive: true, force: true });
   for (const name of sources) cpSync(join(root, name), join(stage, name), { recursive: true });
-  await createVSIX({ cwd: stage, dependencies: false, packagePath: vsix, allowMissingRepository: true, rewriteRelativeLinks: false });
+  await createVSIX({
+    cwd: stage,
+    dependencies: false,
+    packagePath: vsix,
+    allowMissingRepository: true,
+    rewriteRelativeLinks: false,
+  });
   const list = await listFiles({ cwd: stage, packageManager: PackageManager.None });
   const unwanted = list.filter((path) => /\.map$|\.ts$/.test(path) && !path.endsWith('.d.ts'));
   const { size } = statSync(vsix);

@@ -13,11 +13,17 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const windows = process.platform === 'win32';
 const modules = join(root, 'node_modules');
 const stamp = join(modules, '.branchline-lock');
-const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+const lock = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex');
 
 if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   console.log('Installing dependencies ...');
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit', shell: windows });
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: 'inherit',
+    shell: windows,
+  });
   if (status !== 0) process.exit(status ?? 1);
   writeFileSync(stamp, lock);
 }
@@ -27,6 +33,9 @@ const node = join(bin, windows ? 'node.cmd' : 'node');
 const environment = { ...process.env, PATH: `${bin}${windows ? ';' : ':'}${process.env.PATH ?? ''}` };
 const [script, ...args] = process.argv.slice(2);
 const { status } = spawnSync(existsSync(node) ? node : process.execPath, [join(root, script), ...args], {
-  cwd: root, stdio: 'inherit', env: environment, shell: windows,
+  cwd: root,
+  stdio: 'inherit',
+  env: environment,
+  shell: windows,
 });
 process.exit(status ?? 1);

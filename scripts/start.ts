@@ -12,9 +12,11 @@ import { cacheFolder, ensureHost, root } from './vscodeHost.ts';
 import { installExtension, startServer } from './vscodeServer.ts';
 
 const sampleFiles = {
-  'README.md': '# Sample\n\nA small project to try Branchline on. The queue holds some work already; add yours with the + of the view.\n',
-  'greeting.mjs': "export const greeting = (name) => `Hello, ${name}!`;\n",
-  'greeting.test.mjs': "import assert from 'node:assert/strict';\nimport { test } from 'node:test';\nimport { greeting } from './greeting.mjs';\n\ntest('greets by name', () => {\n  assert.equal(greeting('Ada'), 'Hello, Ada!');\n});\n",
+  'README.md':
+    '# Sample\n\nA small project to try Branchline on. The queue holds some work already; add yours with the + of the view.\n',
+  'greeting.mjs': 'export const greeting = (name) => `Hello, ${name}!`;\n',
+  'greeting.test.mjs':
+    "import assert from 'node:assert/strict';\nimport { test } from 'node:test';\nimport { greeting } from './greeting.mjs';\n\ntest('greets by name', () => {\n  assert.equal(greeting('Ada'), 'Hello, Ada!');\n});\n",
 };
 
 function run(program: string, ...args: string[]): void {
@@ -31,11 +33,19 @@ const folder = join(cacheFolder, 'start');
 
 await makePackage();
 mkdirSync(cacheFolder, { recursive: true });
-await createVSIX({ cwd: join(root, 'scripts', 'sample'), dependencies: false, packagePath: sampleVsix, allowMissingRepository: true, skipLicense: true });
+await createVSIX({
+  cwd: join(root, 'scripts', 'sample'),
+  dependencies: false,
+  packagePath: sampleVsix,
+  allowMissingRepository: true,
+  skipLicense: true,
+});
 mkdirSync(folder, { recursive: true });
 const repository = join(folder, 'sample');
 if (!existsSync(repository)) makeSample();
-const desktop = !process.argv.includes('--browser') && spawnSync('code', ['--version'], { stdio: 'ignore', shell: process.platform === 'win32' }).status === 0;
+const desktop =
+  !process.argv.includes('--browser') &&
+  spawnSync('code', ['--version'], { stdio: 'ignore', shell: process.platform === 'win32' }).status === 0;
 if (desktop) {
   const isolated = ['--user-data-dir', join(folder, 'user'), '--extensions-dir', join(folder, 'extensions')];
   run('code', ...isolated, '--install-extension', vsix, '--install-extension', sampleVsix, '--force');
@@ -49,7 +59,9 @@ if (desktop) {
   for (const file of [vsix, sampleVsix]) installExtension(options, file);
   const server = await startServer(options);
   const url = server.url(repository);
-  console.log(`\nVS Code ${host.version} with Branchline is running on a sample repository. Open:\n\n  ${url}\n\nCtrl+C ends it; the queue is still there the next time.`);
+  console.log(
+    `\nVS Code ${host.version} with Branchline is running on a sample repository. Open:\n\n  ${url}\n\nCtrl+C ends it; the queue is still there the next time.`,
+  );
   openBrowser(url);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void server.stop().then(() => process.exit(0)));
 }
@@ -58,7 +70,10 @@ function makeSample(): void {
   makeRepository(folder, 'sample', sampleFiles);
   mkdirSync(join(repository, '.vscode'));
   writeFileSync(join(repository, '.git', 'info', 'exclude'), '.vscode/\n');
-  writeFileSync(join(repository, '.vscode', 'settings.json'), `${JSON.stringify({ 'branchline.worktrees.setup': ['case "$BRANCHLINE_BRANCH" in docs/*) sleep 40 ;; *) sleep 4 ;; esac'] }, null, 2)}\n`);
+  writeFileSync(
+    join(repository, '.vscode', 'settings.json'),
+    `${JSON.stringify({ 'branchline.worktrees.setup': ['case "$BRANCHLINE_BRANCH" in docs/*) sleep 40 ;; *) sleep 4 ;; esac'] }, null, 2)}\n`,
+  );
 }
 
 /** Opens the user's browser where there is a desktop; the address is printed in any case. */

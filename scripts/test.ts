@@ -40,9 +40,14 @@ for (const name of names) {
   if (needHost.includes(name)) await fetching;
   const started = Date.now();
   console.log(`\n== ${name}`);
-  const { status, stdout, stderr } = spawnSync(command[0] as string, command.slice(1), { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const { status, stdout, stderr } = spawnSync(command[0] as string, command.slice(1), {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
   process.stdout.write(stdout + stderr);
-  const count = (pattern: RegExp) => Array.from(stdout.matchAll(pattern), (match) => Number(match[1])).reduce((sum, n) => sum + n, 0);
+  const count = (pattern: RegExp) =>
+    Array.from(stdout.matchAll(pattern), (match) => Number(match[1])).reduce((sum, n) => sum + n, 0);
   const counted = /^\s*\d+ passing/m.test(stdout);
   const failing = count(/^\s*(\d+) failing/gm);
   passed += counted ? count(/^\s*(\d+) passing/gm) : Number(status === 0);

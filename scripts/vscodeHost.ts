@@ -41,7 +41,10 @@ export function ensureHost(name: HostName): Host {
     mkdirSync(building, { recursive: true });
     writeFileSync(join(building, 'package.json'), '{"private":true}\n');
     const arch = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-    npm(['install', '--ignore-scripts', '--no-save', `node-bin@npm:${arch}@${want.node}`, `code-server@${want.codeServer}`], building);
+    npm(
+      ['install', '--ignore-scripts', '--no-save', `node-bin@npm:${arch}@${want.node}`, `code-server@${want.codeServer}`],
+      building,
+    );
     const buildingServer = join(building, 'node_modules', 'code-server', 'lib', 'vscode');
     useRegistryOnly(buildingServer);
     npm(['install', '--omit=dev', '--ignore-scripts'], buildingServer);

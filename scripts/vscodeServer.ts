@@ -50,10 +50,19 @@ function serverEnvironment({ folder, environment, ownHome }: ServerOptions): Nod
 }
 
 export function installExtension(options: ServerOptions, vsix: string): void {
-  const { status, stdout, stderr } = spawnSync(options.host.node, [
-    join(options.host.server, 'out', 'server-main.js'), '--install-extension', vsix, '--force', '--accept-server-license-terms',
-    '--server-data-dir', join(options.folder, 'data'),
-  ], { encoding: 'utf8', env: serverEnvironment(options) });
+  const { status, stdout, stderr } = spawnSync(
+    options.host.node,
+    [
+      join(options.host.server, 'out', 'server-main.js'),
+      '--install-extension',
+      vsix,
+      '--force',
+      '--accept-server-license-terms',
+      '--server-data-dir',
+      join(options.folder, 'data'),
+    ],
+    { encoding: 'utf8', env: serverEnvironment(options) },
+  );
   if (status !== 0) throw new Error(`The extension could not be installed: ${stdout}${stderr}`);
 }
 
@@ -63,16 +72,44 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const data = join(folder, 'data');
   for (const scope of ['Machine', 'User']) {
     mkdirSync(join(data, 'data', scope), { recursive: true });
-    writeFileSync(join(data, 'data', scope, 'settings.json'), JSON.stringify({
-      'workbench.startupEditor': 'none', 'telemetry.telemetryLevel': 'off', 'extensions.autoCheckUpdates': false, 'extensions.autoUpdate': false,
-      'chat.disableAIFeatures': true, 'workbench.tips.enabled': false, 'git.openRepositoryInParentFolders': 'never', 'workbench.secondarySideBar.defaultVisibility': 'hidden', ...options.settings,
-    }, null, 2));
+    writeFileSync(
+      join(data, 'data', scope, 'settings.json'),
+      JSON.stringify(
+        {
+          'workbench.startupEditor': 'none',
+          'telemetry.telemetryLevel': 'off',
+          'extensions.autoCheckUpdates': false,
+          'extensions.autoUpdate': false,
+          'chat.disableAIFeatures': true,
+          'workbench.tips.enabled': false,
+          'git.openRepositoryInParentFolders': 'never',
+          'workbench.secondarySideBar.defaultVisibility': 'hidden',
+          ...options.settings,
+        },
+        null,
+        2,
+      ),
+    );
   }
-  const child = spawn(host.node, [
-    join(host.server, 'out', 'server-main.js'), '--host', '127.0.0.1', '--port', String(port), '--without-connection-token',
-    '--accept-server-license-terms', '--server-data-dir', data, '--telemetry-level', 'off',
-    ...(options.testDriver ? ['--enable-smoke-test-driver'] : []), ...(options.workspaceTrust ? [] : ['--disable-workspace-trust']),
-  ], { env: serverEnvironment(options), stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' });
+  const child = spawn(
+    host.node,
+    [
+      join(host.server, 'out', 'server-main.js'),
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--without-connection-token',
+      '--accept-server-license-terms',
+      '--server-data-dir',
+      data,
+      '--telemetry-level',
+      'off',
+      ...(options.testDriver ? ['--enable-smoke-test-driver'] : []),
+      ...(options.workspaceTrust ? [] : ['--disable-workspace-trust']),
+    ],
+    { env: serverEnvironment(options), stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' },
+  );
   const extensionHosts: number[] = [];
   await new Promise<void>((resolve, reject) => {
     let said = '';
@@ -95,8 +132,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const query = new URLSearchParams();
       if (opened) query.set('folder', opened);
       else query.set('ew', 'true');
-      query.set('payload', JSON.stringify([['skipWelcome', 'true'], ['skipReleaseNotes', 'true'],
-        ...payload.map(([key, value]) => [key, value.startsWith('/') ? `vscode-remote://${authority}${value}` : value])]));
+      query.set(
+        'payload',
+        JSON.stringify([
+          ['skipWelcome', 'true'],
+          ['skipReleaseNotes', 'true'],
+          ...payload.map(([key, value]) => [key, value.startsWith('/') ? `vscode-remote://${authority}${value}` : value]),
+        ]),
+      );
       return `http://${authority}/?${query.toString()}`;
     },
     stop: async () => {
@@ -131,7 +174,12 @@ function endLeftovers(folder: string): void {
   if (process.platform !== 'linux') return;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
-      if (readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`HOME=${join(folder, 'home')}`)) process.kill(Number(pid), 'SIGKILL');
+      if (
+        readFileSync(`/proc/${pid}/environ`, 'utf8')
+          .split('\0')
+          .includes(`HOME=${join(folder, 'home')}`)
+      )
+        process.kill(Number(pid), 'SIGKILL');
     } catch {
       // Gone, or not ours.
     }

@@ -50,7 +50,10 @@ export function makeApi(engine: Engine | undefined): { api: BranchlineApi; dispo
     version: 1,
     queueSession: async (input) => (await owner()).queue.enqueue(checkedSession(input)),
     queueTurn: async (sessionId, input) =>
-      (await owner()).queue.enqueueTurn(checked(idSchema, sessionId, 'The id of the session'), checked(promptSchema, input, 'What to queue')),
+      (await owner()).queue.enqueueTurn(
+        checked(idSchema, sessionId, 'The id of the session'),
+        checked(promptSchema, input, 'What to queue'),
+      ),
     cancelTurn: async (id) => (await owner()).queue.cancel(turn(id)),
     retryTurn: async (id) => (await owner()).queue.retry(turn(id)),
     removeTurn: async (id) => void (await (await owner()).queue.remove(turn(id))),
@@ -58,9 +61,13 @@ export function makeApi(engine: Engine | undefined): { api: BranchlineApi; dispo
     pauseQueue: async (id) => (await owner()).queue.pause(branch(id)),
     resumeQueue: async (id) => (await owner()).queue.resume(branch(id)),
     respondToPermission: async (permissionId, optionId) =>
-      (await owner()).dispatcher.respond(checked(idSchema, permissionId, 'The id of the request'), checked(idSchema, optionId, 'The id of the option')),
+      (await owner()).dispatcher.respond(
+        checked(idSchema, permissionId, 'The id of the request'),
+        checked(idSchema, optionId, 'The id of the option'),
+      ),
     transcript: async (sessionId) => {
-      if (!engine?.state.session(checked(idSchema, sessionId, 'The id of the session'))) throw new RefusedError('There is no session with this id.');
+      if (!engine?.state.session(checked(idSchema, sessionId, 'The id of the session')))
+        throw new RefusedError('There is no session with this id.');
       return readTranscript(transcriptPath(engine.folder, sessionId));
     },
     snapshot: () => (engine ? snapshotOf(engine) : { branches: [] }),
@@ -87,7 +94,11 @@ function branchSnapshot({ state }: Engine, branch: Branch, queue: QueueSnapshot)
   const turnSnapshot = (turn: Turn): TurnSnapshot => {
     const waits = waitingFor(turn, queue, line);
     return {
-      id: turn.id, state: turn.state, prompt: turn.prompt, attachments: turn.attachments.map((attachment) => ({ ...attachment })), queuedAt: turn.queuedAt,
+      id: turn.id,
+      state: turn.state,
+      prompt: turn.prompt,
+      attachments: turn.attachments.map((attachment) => ({ ...attachment })),
+      queuedAt: turn.queuedAt,
       ...(waits ? { waitingFor: waits } : {}),
       ...(turn.permission ? { permission: structuredClone(turn.permission) } : {}),
       ...(turn.error ? { error: { ...turn.error } } : {}),
@@ -100,13 +111,21 @@ function branchSnapshot({ state }: Engine, branch: Branch, queue: QueueSnapshot)
   const sessionSnapshot = (session: Session): SessionSnapshot => {
     const turns = state.turnsOf(session.id).toSorted(compareRows);
     return {
-      id: session.id, kind: session.kind, title: session.title, agent: session.agent, state: sessionState(session, turns, branch),
-      ...(session.tipSha ? { tipSha: session.tipSha } : {}), ...(session.mergeBaseSha ? { mergeBaseSha: session.mergeBaseSha } : {}),
+      id: session.id,
+      kind: session.kind,
+      title: session.title,
+      agent: session.agent,
+      state: sessionState(session, turns, branch),
+      ...(session.tipSha ? { tipSha: session.tipSha } : {}),
+      ...(session.mergeBaseSha ? { mergeBaseSha: session.mergeBaseSha } : {}),
       turns: turns.map(turnSnapshot),
     };
   };
   return {
-    id: branch.id, repository: branch.repository, name: branch.name, base: branch.base,
+    id: branch.id,
+    repository: branch.repository,
+    name: branch.name,
+    base: branch.base,
     worktree: {
       state: branch.worktreeState,
       ...(branch.worktreeStep ? { step: branch.worktreeStep } : {}),

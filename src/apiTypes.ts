@@ -8,7 +8,17 @@ import type { Event } from 'vscode';
 
 export type SessionKind = 'commit' | 'note' | 'review';
 export type WorktreeState = 'queued' | 'provisioning' | 'ready' | 'failed' | 'missing' | 'removing' | 'removed';
-export type SessionState = 'pendingProvision' | 'pendingStart' | 'starting' | 'running' | 'needsApproval' | 'idle' | 'failed' | 'interrupted' | 'cancelled' | 'closed';
+export type SessionState =
+  | 'pendingProvision'
+  | 'pendingStart'
+  | 'starting'
+  | 'running'
+  | 'needsApproval'
+  | 'idle'
+  | 'failed'
+  | 'interrupted'
+  | 'cancelled'
+  | 'closed';
 export type TurnState = 'queued' | 'starting' | 'running' | 'completed' | 'failed' | 'cancelled' | 'interrupted';
 /** Why a queued turn waits. */
 export type WaitingReason = 'worktree' | 'turn' | 'capacity' | 'paused' | 'agent' | 'trust';

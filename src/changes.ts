@@ -20,7 +20,13 @@ class CommitFiles implements vscode.FileSystemProvider {
     return content;
   }
   async stat(uri: vscode.Uri): Promise<vscode.FileStat> {
-    return { type: vscode.FileType.File, ctime: 0, mtime: 0, size: (await this.readFile(uri)).byteLength, permissions: vscode.FilePermission.Readonly };
+    return {
+      type: vscode.FileType.File,
+      ctime: 0,
+      mtime: 0,
+      size: (await this.readFile(uri)).byteLength,
+      permissions: vscode.FilePermission.Readonly,
+    };
   }
   watch(): vscode.Disposable {
     return new vscode.Disposable(() => undefined);
@@ -56,7 +62,10 @@ export class Changes implements vscode.Disposable {
 
   constructor(state: () => Projection) {
     this.#state = state;
-    this.#registration = vscode.workspace.registerFileSystemProvider(scheme, new CommitFiles(), { isReadonly: true, isCaseSensitive: true });
+    this.#registration = vscode.workspace.registerFileSystemProvider(scheme, new CommitFiles(), {
+      isReadonly: true,
+      isCaseSensitive: true,
+    });
   }
 
   ofTurn(turn: Turn): Promise<OpenedChanges> {
@@ -64,25 +73,36 @@ export class Changes implements vscode.Disposable {
     if (session?.kind === 'review') return this.ofSession(session);
     const title = session?.title ?? 'Turn';
     if (!turn.startSha) throw new RefusedError(`"${title}" has not begun, so there are no changes yet.`);
-    return this.#open(title, this.#branch(turn.branchId), turn.startSha, isActive(turn.state) ? undefined : turn.endSha ?? undefined);
+    return this.#open(
+      title,
+      this.#branch(turn.branchId),
+      turn.startSha,
+      isActive(turn.state) ? undefined : (turn.endSha ?? undefined),
+    );
   }
 
   /** From the start of the session's first turn to the end of its last; of a review what it reviewed (requirement 10). */
   ofSession(session: Session): Promise<OpenedChanges> {
     const branch = this.#branch(session.branchId);
     if (session.kind === 'review') {
-      if (!session.tipSha || !session.mergeBaseSha) throw new RefusedError('This review has not started, so it has no commits yet.');
+      if (!session.tipSha || !session.mergeBaseSha)
+        throw new RefusedError('This review has not started, so it has no commits yet.');
       return this.#open(session.title, branch, session.mergeBaseSha, session.tipSha);
     }
-    const turns = this.#state().turnsOf(session.id).filter((turn) => turn.startSha !== null);
+    const turns = this.#state()
+      .turnsOf(session.id)
+      .filter((turn) => turn.startSha !== null);
     const [first, last] = [turns[0], turns.at(-1)];
     if (!first?.startSha || !last) throw new RefusedError(`"${session.title}" has not begun, so there are no changes yet.`);
-    return this.#open(session.title, branch, first.startSha, isActive(last.state) ? undefined : last.endSha ?? undefined);
+    return this.#open(session.title, branch, first.startSha, isActive(last.state) ? undefined : (last.endSha ?? undefined));
   }
 
   /** From where the branch left its base to its worktree as it is now. */
   async ofBranch(branch: Branch): Promise<OpenedChanges> {
-    if (!branch.worktreePath || !branch.baseSha) throw new RefusedError(`The worktree of "${branch.name}" is not there yet. It is made when a turn is queued on the branch.`);
+    if (!branch.worktreePath || !branch.baseSha)
+      throw new RefusedError(
+        `The worktree of "${branch.name}" is not there yet. It is made when a turn is queued on the branch.`,
+      );
     const git = new Git(branch.worktreePath);
     const base = (branch.base && (await git.commit(branch.base))) || branch.baseSha;
     const from = (await git.line('merge-base', base, 'HEAD')) ?? branch.baseSha;
@@ -90,14 +110,19 @@ export class Changes implements vscode.Disposable {
   }
 
   async #open(title: string, branch: Branch, from: string, to: string | undefined): Promise<OpenedChanges> {
-    const folder = to === undefined ? branch.worktreePath ?? branch.repository : branch.repository;
+    const folder = to === undefined ? (branch.worktreePath ?? branch.repository) : branch.repository;
     const changes = await new Git(folder).changesBetween(from, to);
     if (changes.length === 0) throw new RefusedError(`"${title}" has changed no files.`);
-    const at = (sha: string, path: string) => vscode.Uri.from({ scheme, path: `/${path}`, query: JSON.stringify({ repository: branch.repository, sha }) });
+    const at = (sha: string, path: string) =>
+      vscode.Uri.from({ scheme, path: `/${path}`, query: JSON.stringify({ repository: branch.repository, sha }) });
     const now = (path: string) => (to === undefined ? vscode.Uri.joinPath(vscode.Uri.file(folder), path) : at(to, path));
     const resources = changes.map((change) => {
       const label = vscode.Uri.joinPath(vscode.Uri.file(branch.worktreePath ?? branch.repository), change.path);
-      return [label, change.kind === 'added' ? undefined : at(from, change.from), change.kind === 'deleted' ? undefined : now(change.path)];
+      return [
+        label,
+        change.kind === 'added' ? undefined : at(from, change.from),
+        change.kind === 'deleted' ? undefined : now(change.path),
+      ];
     });
     await vscode.commands.executeCommand('vscode.changes', `${title} (${branch.name})`, resources);
     return { from, to, files: changes.map((change) => change.path) };

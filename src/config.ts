@@ -13,7 +13,10 @@ const agentSchema = z.object({
   cwd: z.string().optional(),
 });
 const setupSchema = z.union([
-  z.string().min(1).transform((command): SetupCommand => ({ command, wait: true, timeoutSeconds: defaultSetupTimeout })),
+  z
+    .string()
+    .min(1)
+    .transform((command): SetupCommand => ({ command, wait: true, timeoutSeconds: defaultSetupTimeout })),
   z.object({
     command: z.string().min(1),
     wait: z.boolean().default(true),
@@ -80,7 +83,10 @@ export class Config implements vscode.Disposable {
     return this.#read(section, scope, 'branchline', (raw) => {
       const parsed = schema.safeParse(raw ?? fallback);
       if (parsed.success) return parsed.data;
-      this.#tell(`branchline.${section}`, `is ${JSON.stringify(raw)}, which it can't be; ${JSON.stringify(fallback)} is used instead.`);
+      this.#tell(
+        `branchline.${section}`,
+        `is ${JSON.stringify(raw)}, which it can't be; ${JSON.stringify(fallback)} is used instead.`,
+      );
       return fallback;
     });
   }
@@ -95,7 +101,10 @@ export class Config implements vscode.Disposable {
       return raw.flatMap((entry, index) => {
         const parsed = schema.safeParse(entry);
         if (parsed.success) return [parsed.data];
-        this.#tell(`${root}.${section}`, `has an entry ${index + 1} that is not understood (${z.prettifyError(parsed.error)}); it is left out.`);
+        this.#tell(
+          `${root}.${section}`,
+          `has an entry ${index + 1} that is not understood (${z.prettifyError(parsed.error)}); it is left out.`,
+        );
         return [];
       });
     });
@@ -107,7 +116,11 @@ export class Config implements vscode.Disposable {
       for (const [id, entry] of Object.entries(raw !== null && typeof raw === 'object' ? raw : {})) {
         const parsed = schema.safeParse(entry);
         if (parsed.success) found[id] = parsed.data;
-        else this.#tell(`branchline.${section}`, `has an entry "${id}" that is not understood (${z.prettifyError(parsed.error)}); it is left out.`);
+        else
+          this.#tell(
+            `branchline.${section}`,
+            `has an entry "${id}" that is not understood (${z.prettifyError(parsed.error)}); it is left out.`,
+          );
       }
       return found;
     });

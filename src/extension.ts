@@ -44,17 +44,31 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const changes = new Changes(() => engine?.state ?? new Projection());
   const transcripts = new TranscriptDocuments(engine);
   const timeline = new TimelineView(vscode.Uri.joinPath(context.extensionUri, 'dist'), {
-    engine, defaultAgent: config.engine.defaultAgent, drafts: engine && new Drafts(engine.folder, (message) => log.write(message, 'warn')), log: (message) => log.write(message, 'warn'), requests: { changes, transcripts },
+    engine,
+    defaultAgent: config.engine.defaultAgent,
+    drafts: engine && new Drafts(engine.folder, (message) => log.write(message, 'warn')),
+    log: (message) => log.write(message, 'warn'),
+    requests: { changes, transcripts },
   });
   const shared: CommandContext = { engine, tree, status, changes, transcripts, timeline, log };
   context.subscriptions.push(
-    log, config, changes, transcripts, timeline, { dispose },
-    ...sessionCommands(shared, config.engine.defaultAgent), ...turnCommands(shared), ...branchCommands(shared), ...viewCommands(shared),
+    log,
+    config,
+    changes,
+    transcripts,
+    timeline,
+    { dispose },
+    ...sessionCommands(shared, config.engine.defaultAgent),
+    ...turnCommands(shared),
+    ...branchCommands(shared),
+    ...viewCommands(shared),
     ...problemCommands(shared, String((context.extension.packageJSON as { version?: unknown }).version)),
   );
   if (engine) {
     context.subscriptions.push(
-      ...(tree ? [tree] : []), ...(status ? [status] : []), new Notifications(engine, () => config.notifications),
+      ...(tree ? [tree] : []),
+      ...(status ? [status] : []),
+      new Notifications(engine, () => config.notifications),
       config.onDidChange(() => engine.reconcile()),
       vscode.workspace.onDidGrantWorkspaceTrust(() => engine.reconcile()),
       vscode.workspace.onDidChangeWorkspaceFolders(() => {
@@ -66,14 +80,26 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
       log.write(messageOf(error), 'error');
       void vscode.window.showErrorMessage(messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
     });
-  } else context.subscriptions.push(vscode.window.registerTreeDataProvider<never>('branchline.branches', { getChildren: () => [], getTreeItem: (never) => never }));
+  } else
+    context.subscriptions.push(
+      vscode.window.registerTreeDataProvider<never>('branchline.branches', {
+        getChildren: () => [],
+        getTreeItem: (never) => never,
+      }),
+    );
   setRepositoryContext();
   // What is stored is there for the first `snapshot()`; a workspace that has nothing stored waits for nothing.
   if (engine?.hasStorage) await engine.opened;
   return api;
 }
 
-function startEngine(context: vscode.ExtensionContext, storage: vscode.Uri, config: Config, log: LogChannel, onProblem: (message: string) => void): Engine {
+function startEngine(
+  context: vscode.ExtensionContext,
+  storage: vscode.Uri,
+  config: Config,
+  log: LogChannel,
+  onProblem: (message: string) => void,
+): Engine {
   const programs = join(context.extensionPath, 'dist');
   return Engine.start({
     folder: storageFolder(storage.fsPath),

@@ -19,11 +19,13 @@ export class Notifications implements vscode.Disposable {
     this.#engine = engine;
     this.#level = level;
     this.#listener = engine.onDidChange((change) => this.#look(change));
-    void engine.ready.catch(() => undefined).then(() => {
-      for (const turn of engine.state.turns()) this.#remember(turn);
-      for (const branch of engine.state.branches()) this.#worktrees.set(branch.id, branch.worktreeState);
-      this.#started = true;
-    });
+    void engine.ready
+      .catch(() => undefined)
+      .then(() => {
+        for (const turn of engine.state.turns()) this.#remember(turn);
+        for (const branch of engine.state.branches()) this.#worktrees.set(branch.id, branch.worktreeState);
+        this.#started = true;
+      });
   }
 
   #remember(turn: Turn): void {
@@ -48,7 +50,8 @@ export class Notifications implements vscode.Disposable {
       if (!branch) continue;
       const before = this.#worktrees.get(id);
       this.#worktrees.set(id, branch.worktreeState);
-      if (branch.worktreeState === 'failed' && before !== 'failed' && this.#level() !== 'none') void this.#worktreeFailed(branch.id, branch.name, branch.worktreeError?.message ?? '');
+      if (branch.worktreeState === 'failed' && before !== 'failed' && this.#level() !== 'none')
+        void this.#worktreeFailed(branch.id, branch.name, branch.worktreeError?.message ?? '');
     }
   }
 
@@ -56,33 +59,50 @@ export class Notifications implements vscode.Disposable {
     if (this.#level() === 'none' || !turn.permission) return;
     const { permission } = turn;
     const names = permission.options.map((option) => option.name);
-    const chosen = await vscode.window.showWarningMessage(`${this.#nameOf(turn)} asks: ${permission.title}`, ...names.slice(0, 4));
+    const chosen = await vscode.window.showWarningMessage(
+      `${this.#nameOf(turn)} asks: ${permission.title}`,
+      ...names.slice(0, 4),
+    );
     const option = permission.options.find(({ name }) => name === chosen);
-    if (option) await vscode.commands.executeCommand('branchline.respondToPermission', { permissionId: permission.id, optionId: option.optionId, fromToast: true });
+    if (option)
+      await vscode.commands.executeCommand('branchline.respondToPermission', {
+        permissionId: permission.id,
+        optionId: option.optionId,
+        fromToast: true,
+      });
   }
 
   async #ended(turn: Turn): Promise<void> {
     const level = this.#level();
     const name = this.#nameOf(turn);
     if ((turn.state === 'failed' || turn.state === 'interrupted') && level !== 'none') {
-      const paused = this.#engine.state.branch(turn.branchId)?.paused === 'failure' && this.#engine.state.line(turn.branchId).length > 0;
+      const paused =
+        this.#engine.state.branch(turn.branchId)?.paused === 'failure' && this.#engine.state.line(turn.branchId).length > 0;
       const next = paused ? ' The queue of this branch is paused.' : '';
       const actions = ['Retry', ...(paused ? ['Skip'] : []), 'Show'];
-      const chosen = await vscode.window.showErrorMessage(`${name} ${turn.state}: ${turn.error?.message ?? ''}${next}`, ...actions);
+      const chosen = await vscode.window.showErrorMessage(
+        `${name} ${turn.state}: ${turn.error?.message ?? ''}${next}`,
+        ...actions,
+      );
       if (chosen === 'Retry') await vscode.commands.executeCommand('branchline.retryTurn', { turnId: turn.id, fromToast: true });
-      if (chosen === 'Skip') await vscode.commands.executeCommand('branchline.resumeQueue', { branchId: turn.branchId, fromToast: true });
-      if (chosen === 'Show') await vscode.commands.executeCommand('branchline.openTimeline', { turnId: turn.id, fromToast: true });
+      if (chosen === 'Skip')
+        await vscode.commands.executeCommand('branchline.resumeQueue', { branchId: turn.branchId, fromToast: true });
+      if (chosen === 'Show')
+        await vscode.commands.executeCommand('branchline.openTimeline', { turnId: turn.id, fromToast: true });
     } else if (turn.state === 'completed' && level === 'all') {
       const chosen = await vscode.window.showInformationMessage(`${name} is done.`, 'Show Changes', 'Show');
-      if (chosen === 'Show Changes') await vscode.commands.executeCommand('branchline.openChanges', { turnId: turn.id, fromToast: true });
-      if (chosen === 'Show') await vscode.commands.executeCommand('branchline.openTimeline', { turnId: turn.id, fromToast: true });
+      if (chosen === 'Show Changes')
+        await vscode.commands.executeCommand('branchline.openChanges', { turnId: turn.id, fromToast: true });
+      if (chosen === 'Show')
+        await vscode.commands.executeCommand('branchline.openTimeline', { turnId: turn.id, fromToast: true });
     }
   }
 
   async #worktreeFailed(branchId: string, name: string, message: string): Promise<void> {
     const chosen = await vscode.window.showErrorMessage(`Preparing "${name}" failed: ${message}`, 'Retry', 'Show Setup Log');
     if (chosen === 'Retry') await vscode.commands.executeCommand('branchline.retryProvisioning', { branchId, fromToast: true });
-    if (chosen === 'Show Setup Log') await vscode.commands.executeCommand('branchline.showSetupLog', { branchId, fromToast: true });
+    if (chosen === 'Show Setup Log')
+      await vscode.commands.executeCommand('branchline.showSetupLog', { branchId, fromToast: true });
   }
 
   #nameOf(turn: Turn): string {

@@ -23,24 +23,56 @@ export function statusText(state: Projection, readOnly: boolean): StatusText | u
     if (branch.worktreeState === 'failed' || branch.paused === 'failure') broken ??= branch;
     else if (branch.worktreeState === 'provisioning') preparing ??= branch;
   }
-  const counts = [running > 0 ? `${running} running` : '', queued > 0 ? `${queued} queued` : ''].filter((part) => part !== '').join(', ');
+  const counts = [running > 0 ? `${running} running` : '', queued > 0 ? `${queued} queued` : '']
+    .filter((part) => part !== '')
+    .join(', ');
   const asking = active.find(needsUser);
-  if (readOnly) return state.counts.branches > 0 ? { text: `$(lock) ${counts || 'Branchline'}`, tooltip: 'Branchline is open in another window', warning: false, target: undefined } : undefined;
+  if (readOnly)
+    return state.counts.branches > 0
+      ? {
+          text: `$(lock) ${counts || 'Branchline'}`,
+          tooltip: 'Branchline is open in another window',
+          warning: false,
+          target: undefined,
+        }
+      : undefined;
   if (asking) return attention(asking, counts);
-  if (broken) return { text: `$(warning) ${broken.name}${counts ? ` · ${counts}` : ''}`, tooltip: brokenInWords(broken), warning: true, target: { branchId: broken.id } };
-  if (preparing) return { text: `$(loading~spin) ${preparing.name}: ${stepInWords(preparing.worktreeStep)}${counts ? ` · ${counts}` : ''}`, tooltip: `Preparing the worktree of ${preparing.name}`, warning: false, target: { branchId: preparing.id } };
-  if (running > 0) return { text: `$(loading~spin) ${counts}`, tooltip: 'Branchline: turns of agents', warning: false, target: { branchId: (active[0] as Turn).branchId, turnId: (active[0] as Turn).id } };
+  if (broken)
+    return {
+      text: `$(warning) ${broken.name}${counts ? ` · ${counts}` : ''}`,
+      tooltip: brokenInWords(broken),
+      warning: true,
+      target: { branchId: broken.id },
+    };
+  if (preparing)
+    return {
+      text: `$(loading~spin) ${preparing.name}: ${stepInWords(preparing.worktreeStep)}${counts ? ` · ${counts}` : ''}`,
+      tooltip: `Preparing the worktree of ${preparing.name}`,
+      warning: false,
+      target: { branchId: preparing.id },
+    };
+  if (running > 0)
+    return {
+      text: `$(loading~spin) ${counts}`,
+      tooltip: 'Branchline: turns of agents',
+      warning: false,
+      target: { branchId: (active[0] as Turn).branchId, turnId: (active[0] as Turn).id },
+    };
   if (queued > 0) return { text: `$(clock) ${counts}`, tooltip: 'Branchline: queued turns', warning: false, target: undefined };
   return undefined;
 }
 
 function attention(turn: Turn, counts: string): StatusText {
   return {
-    text: `$(bell-dot) Approval needed${counts ? ` · ${counts}` : ''}`, tooltip: turn.permission?.title ?? '', warning: true,
+    text: `$(bell-dot) Approval needed${counts ? ` · ${counts}` : ''}`,
+    tooltip: turn.permission?.title ?? '',
+    warning: true,
     target: { branchId: turn.branchId, turnId: turn.id },
   };
 }
 
 function brokenInWords(branch: Branch): string {
-  return branch.worktreeState === 'failed' ? `Preparing "${branch.name}" failed: ${branch.worktreeError?.message ?? ''}` : `"${branch.name}" is paused: a turn failed. Retry or skip it, or resume the queue.`;
+  return branch.worktreeState === 'failed'
+    ? `Preparing "${branch.name}" failed: ${branch.worktreeError?.message ?? ''}`
+    : `"${branch.name}" is paused: a turn failed. Retry or skip it, or resume the queue.`;
 }

@@ -22,7 +22,12 @@ export class TranscriptDocuments implements vscode.TextDocumentContentProvider, 
   }
 
   #uri(sessionId: string): vscode.Uri {
-    const title = this.#engine?.state.session(sessionId)?.title.replace(/[^\p{L}\p{N} _-]+/gu, ' ').trim().slice(0, 60) || 'Transcript';
+    const title =
+      this.#engine?.state
+        .session(sessionId)
+        ?.title.replace(/[^\p{L}\p{N} _-]+/gu, ' ')
+        .trim()
+        .slice(0, 60) || 'Transcript';
     return vscode.Uri.from({ scheme, path: `/${title}.md`, query: sessionId });
   }
 
@@ -30,10 +35,13 @@ export class TranscriptDocuments implements vscode.TextDocumentContentProvider, 
     if (this.#due.has(sessionId)) return;
     const open = vscode.workspace.textDocuments.find(({ uri }) => uri.scheme === scheme && uri.query === sessionId);
     if (!open) return;
-    this.#due.set(sessionId, setTimeout(() => {
-      this.#due.delete(sessionId);
-      this.#changed.fire(open.uri);
-    }, followTime));
+    this.#due.set(
+      sessionId,
+      setTimeout(() => {
+        this.#due.delete(sessionId);
+        this.#changed.fire(open.uri);
+      }, followTime),
+    );
   }
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {

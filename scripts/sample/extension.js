@@ -2,7 +2,12 @@
 const vscode = require('vscode');
 
 const work = [
-  { branch: 'feature/farewell', title: 'Write a farewell', prompt: 'echo "export const farewell = (name) => \\`Goodbye, \\${name}.\\`;" > farewell.mjs\nsleep 15\necho "Wrote farewell.mjs"' },
+  {
+    branch: 'feature/farewell',
+    title: 'Write a farewell',
+    prompt:
+      'echo "export const farewell = (name) => \\`Goodbye, \\${name}.\\`;" > farewell.mjs\nsleep 15\necho "Wrote farewell.mjs"',
+  },
   { branch: 'feature/farewell', title: 'Run the tests', kind: 'note', prompt: 'node --test' },
   { branch: 'feature/farewell', title: 'List what changed', kind: 'note', prompt: 'git log --oneline -3' },
   { branch: 'fix/greeting', title: 'Greet politely', prompt: 'sed "s/Hello/Good day/" greeting.mjs > polite.mjs\nsleep 30' },

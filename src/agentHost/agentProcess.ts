@@ -10,8 +10,16 @@ import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  type AgentCapabilities, type ClientConnection, type ContentBlock, client, methods, ndJsonStream, type PromptResponse,
-  type RequestPermissionRequest, type RequestPermissionResponse, type SessionUpdate,
+  type AgentCapabilities,
+  type ClientConnection,
+  type ContentBlock,
+  client,
+  methods,
+  ndJsonStream,
+  type PromptResponse,
+  type RequestPermissionRequest,
+  type RequestPermissionResponse,
+  type SessionUpdate,
 } from '@agentclientprotocol/sdk';
 import { AgentError, messageOf } from '../model/errors.ts';
 import { endMarked, markVariable, userEnvironment } from '../platform/processes.ts';
@@ -64,20 +72,33 @@ export class AgentProcess {
         resolve(words);
       };
       child.on('error', (error: NodeJS.ErrnoException) =>
-        end(error.code === 'ENOENT' ? `"${options.program.command}" was not found. Install ${options.program.name} or mend the setting "branchline.agents".` : error.message));
-      child.on('exit', (code, signal) => end(`${options.program.name} ended ${signal ? `by ${signal}` : `with exit code ${code}`}.${this.lastWords}`));
+        end(
+          error.code === 'ENOENT'
+            ? `"${options.program.command}" was not found. Install ${options.program.name} or mend the setting "branchline.agents".`
+            : error.message,
+        ),
+      );
+      child.on('exit', (code, signal) =>
+        end(`${options.program.name} ended ${signal ? `by ${signal}` : `with exit code ${code}`}.${this.lastWords}`),
+      );
     });
     const app = client({ name: 'branchline' })
       .onNotification(methods.client.session.update, ({ params }) => {
         if (this.#listening && params.sessionId === this.sessionId) options.onUpdate(params.update);
       })
       .onRequest(methods.client.session.requestPermission, ({ params, signal }) => options.onPermission(params, signal));
-    this.#connection = app.connect(ndJsonStream(
-      Writable.toWeb(child.stdin as Writable) as WritableStream<Uint8Array>,
-      Readable.toWeb(child.stdout as Readable) as unknown as ReadableStream<Uint8Array>,
-    ));
-    child.stdin?.on('error', () => { this.isCutOff = true; });
-    void this.#connection.closed.then(() => { this.isCutOff = true; });
+    this.#connection = app.connect(
+      ndJsonStream(
+        Writable.toWeb(child.stdin as Writable) as WritableStream<Uint8Array>,
+        Readable.toWeb(child.stdout as Readable) as unknown as ReadableStream<Uint8Array>,
+      ),
+    );
+    child.stdin?.on('error', () => {
+      this.isCutOff = true;
+    });
+    void this.#connection.closed.then(() => {
+      this.isCutOff = true;
+    });
   }
 
   /** Starts the program and agrees on the protocol; rejects with AgentError, and leaves nothing behind. */
@@ -101,11 +122,14 @@ export class AgentProcess {
     });
     const agent = new AgentProcess(child, options, temporary);
     try {
-      const answer = await agent.#request('start', agent.#connection.agent.request(methods.agent.initialize, {
-        protocolVersion: 1,
-        clientInfo: { name: 'branchline', version: '1' },
-        clientCapabilities: {},
-      }));
+      const answer = await agent.#request(
+        'start',
+        agent.#connection.agent.request(methods.agent.initialize, {
+          protocolVersion: 1,
+          clientInfo: { name: 'branchline', version: '1' },
+          clientCapabilities: {},
+        }),
+      );
       agent.#capabilities = answer?.agentCapabilities ?? {};
       if (answer?.agentInfo) agent.info = `${answer.agentInfo.title ?? answer.agentInfo.name} ${answer.agentInfo.version}`;
       return agent;
@@ -139,20 +163,26 @@ export class AgentProcess {
       const session = await this.#request('open a session', agent.request(methods.agent.session.new, { cwd, mcpServers: [] }));
       // The library does not look at answers.
       const sessionId: unknown = session?.sessionId;
-      if (typeof sessionId !== 'string' || sessionId === '') throw new AgentError(`${program.name} opened a session without an id, so it can't be used. Update ${program.name}, or choose another agent.`);
+      if (typeof sessionId !== 'string' || sessionId === '')
+        throw new AgentError(
+          `${program.name} opened a session without an id, so it can't be used. Update ${program.name}, or choose another agent.`,
+        );
       this.sessionId = sessionId;
       return undefined;
     }
     this.sessionId = known;
     const params = { sessionId: known, cwd, mcpServers: [] };
     try {
-      if (this.#capabilities.sessionCapabilities?.resume) await this.#request('go on', agent.request(methods.agent.session.resume, params));
+      if (this.#capabilities.sessionCapabilities?.resume)
+        await this.#request('go on', agent.request(methods.agent.session.resume, params));
       else if (this.#capabilities.loadSession) await this.#request('go on', agent.request(methods.agent.session.load, params));
       else return { retired: `${program.name} can't continue an earlier conversation. Queue a new session for it instead.` };
       return undefined;
     } catch (error) {
       if (this.hasExited) throw error;
-      return { retired: `${program.name} no longer has this conversation (${messageOf(error)}). Queue a new session instead; the transcript is kept.` };
+      return {
+        retired: `${program.name} no longer has this conversation (${messageOf(error)}). Queue a new session instead; the transcript is kept.`,
+      };
     }
   }
 
@@ -161,7 +191,13 @@ export class AgentProcess {
     this.#listening = true;
     const sessionId = this.sessionId as string;
     try {
-      return (await this.#request('answer', this.#connection.agent.request(methods.agent.session.prompt, { sessionId, prompt: blocks }), Number.POSITIVE_INFINITY)) ?? {};
+      return (
+        (await this.#request(
+          'answer',
+          this.#connection.agent.request(methods.agent.session.prompt, { sessionId, prompt: blocks }),
+          Number.POSITIVE_INFINITY,
+        )) ?? {}
+      );
     } finally {
       this.#listening = false;
     }
@@ -185,17 +221,37 @@ export class AgentProcess {
       }),
     ];
     if (Number.isFinite(limit)) {
-      contenders.push(new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new AgentError(`${name} did not ${doing} within ${limit / 1_000} s. See in a terminal whether it starts there, then retry.${this.lastWords}`)), limit);
-      }));
+      contenders.push(
+        new Promise<never>((_, reject) => {
+          timer = setTimeout(
+            () =>
+              reject(
+                new AgentError(
+                  `${name} did not ${doing} within ${limit / 1_000} s. See in a terminal whether it starts there, then retry.${this.lastWords}`,
+                ),
+              ),
+            limit,
+          );
+        }),
+      );
     }
     try {
       return await Promise.race(contenders);
     } catch (error) {
-      if (!(error instanceof AgentError) || !/connection closed|EPIPE|ECONNRESET|write after end/i.test(error.message)) throw error;
+      if (!(error instanceof AgentError) || !/connection closed|EPIPE|ECONNRESET|write after end/i.test(error.message))
+        throw error;
       this.isCutOff = true;
       // The pipes close a moment before the exit is seen; its words are better.
-      throw new AgentError(await Promise.race([this.exited, delay(inputClosedTime, `${name} closed its input, so nothing can be said to it any more. Retry to start it again.${this.lastWords}`, { ref: false })]));
+      throw new AgentError(
+        await Promise.race([
+          this.exited,
+          delay(
+            inputClosedTime,
+            `${name} closed its input, so nothing can be said to it any more. Retry to start it again.${this.lastWords}`,
+            { ref: false },
+          ),
+        ]),
+      );
     } finally {
       clearTimeout(timer);
     }
@@ -206,7 +262,12 @@ export class AgentProcess {
     if (!this.hasExited) {
       this.#child.stdin?.end();
       let timer: NodeJS.Timeout | undefined;
-      await Promise.race([this.exited, new Promise((resolve) => { timer = setTimeout(resolve, inputClosedTime); })]);
+      await Promise.race([
+        this.exited,
+        new Promise((resolve) => {
+          timer = setTimeout(resolve, inputClosedTime);
+        }),
+      ]);
       clearTimeout(timer);
     }
     await this.kill();
@@ -224,9 +285,17 @@ export class AgentProcess {
 function explained(error: unknown, name: string): AgentError {
   const message = messageOf(error);
   const data = (error as { data?: unknown }).data;
-  const detail = typeof data === 'string' ? data : typeof (data as { details?: unknown } | undefined)?.details === 'string' ? (data as { details: string }).details : '';
+  const detail =
+    typeof data === 'string'
+      ? data
+      : typeof (data as { details?: unknown } | undefined)?.details === 'string'
+        ? (data as { details: string }).details
+        : '';
   if (/auth/i.test(message) && (error as { code?: number }).code === -32000) {
-    return new AgentError(`${name} needs you to log in. Open a terminal, log in with ${name}'s own command, and retry. (${message})`, { cause: error });
+    return new AgentError(
+      `${name} needs you to log in. Open a terminal, log in with ${name}'s own command, and retry. (${message})`,
+      { cause: error },
+    );
   }
   return new AgentError(detail && !message.includes(detail) ? `${message}: ${detail}` : message, { cause: error });
 }

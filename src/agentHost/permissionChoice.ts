@@ -8,7 +8,11 @@ const editKinds: ReadonlySet<string> = new Set(['read', 'edit', 'search', 'think
  * The option that the policy takes by itself, or undefined when the user has to be asked. Options are chosen by kind, never
  * by id; `allow_always` means something else to each agent, so the narrow one is taken.
  */
-export function choose(policy: PermissionPolicy, toolKind: string | undefined, options: readonly PermissionOption[]): PermissionOption | undefined {
+export function choose(
+  policy: PermissionPolicy,
+  toolKind: string | undefined,
+  options: readonly PermissionOption[],
+): PermissionOption | undefined {
   if (policy === 'ask') return undefined;
   if (policy === 'acceptEdits' && !editKinds.has(toolKind ?? '')) return undefined;
   return options.find((option) => option.kind === 'allow_once') ?? options.find((option) => option.kind === 'allow_always');

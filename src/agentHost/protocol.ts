@@ -41,7 +41,9 @@ export const jobSchema = z.object({
   kind: z.enum(['commit', 'note', 'review']),
   title: z.string(),
   prompt: z.string(),
-  attachments: z.array(z.object({ name: z.string(), mimeType: z.string(), sha256: z.string(), size: z.number(), path: z.string() })),
+  attachments: z.array(
+    z.object({ name: z.string(), mimeType: z.string(), sha256: z.string(), size: z.number(), path: z.string() }),
+  ),
   repository: z.string(),
   branch: z.string(),
   worktree: z.string(),

@@ -56,7 +56,10 @@ export class TurnRunner {
   #silence: NodeJS.Timeout | undefined;
   #cancel = new AbortController();
   #interruptedBy: string | undefined;
-  readonly #permissions = new Map<string, { permission: NonNullable<TurnStatus['permission']>; answer: (optionId: string | undefined, by: 'user' | 'cancel') => void }>();
+  readonly #permissions = new Map<
+    string,
+    { permission: NonNullable<TurnStatus['permission']>; answer: (optionId: string | undefined, by: 'user' | 'cancel') => void }
+  >();
 
   constructor(options: TurnRunnerOptions) {
     this.#options = options;
@@ -85,19 +88,40 @@ export class TurnRunner {
     this.#cancel = new AbortController();
     this.#interruptedBy = undefined;
     this.#announce({
-      turnId: job.turnId, attempt: job.attempt, sessionId: job.sessionId, state: 'starting', agentSessionId: job.agentSessionId,
-      agentInfo: null, permission: null, silentSince: null, startSha: null, endSha: null, outcome: null, message: null, retired: null,
+      turnId: job.turnId,
+      attempt: job.attempt,
+      sessionId: job.sessionId,
+      state: 'starting',
+      agentSessionId: job.agentSessionId,
+      agentInfo: null,
+      permission: null,
+      silentSince: null,
+      startSha: null,
+      endSha: null,
+      outcome: null,
+      message: null,
+      retired: null,
     });
     let claim: Exclusive | undefined;
     let end: { outcome: TurnOutcome; message?: string; stopReason?: string };
     try {
-      await this.#onceDiskIsWell(async () => { this.#writer ??= await this.#openTranscript(job); });
-      this.#write({ type: 'prompt', text: job.prompt, attempt: job.attempt, attachments: job.attachments.map(({ path, ...attachment }) => attachment) });
+      await this.#onceDiskIsWell(async () => {
+        this.#writer ??= await this.#openTranscript(job);
+      });
+      this.#write({
+        type: 'prompt',
+        text: job.prompt,
+        attempt: job.attempt,
+        attachments: job.attachments.map(({ path, ...attachment }) => attachment),
+      });
       claim = await this.#claim(job);
       end = await this.#work(job);
     } catch (error) {
-      end = this.#interruptedBy ? { outcome: 'interrupted', message: this.#interruptedBy }
-        : this.#cancel.signal.aborted ? { outcome: 'cancelled' } : { outcome: 'failed', message: messageOf(error) };
+      end = this.#interruptedBy
+        ? { outcome: 'interrupted', message: this.#interruptedBy }
+        : this.#cancel.signal.aborted
+          ? { outcome: 'cancelled' }
+          : { outcome: 'failed', message: messageOf(error) };
     }
     clearTimeout(this.#silence);
     for (const { answer } of this.#permissions.values()) answer(undefined, 'cancel');
@@ -105,7 +129,15 @@ export class TurnRunner {
     await this.#writeEnd(job, end);
     await claim?.release();
     const { startSha, endSha } = this.status as TurnStatus;
-    this.#announce({ state: 'ended', outcome: end.outcome, message: end.message ?? null, permission: null, silentSince: null, startSha, endSha });
+    this.#announce({
+      state: 'ended',
+      outcome: end.outcome,
+      message: end.message ?? null,
+      permission: null,
+      silentSince: null,
+      startSha,
+      endSha,
+    });
   }
 
   async #openTranscript(job: Job): Promise<TranscriptWriter> {
@@ -116,9 +148,11 @@ export class TurnRunner {
 
   /** At most one turn runs in a worktree, whatever windows are open (invariant 3). */
   async #claim(job: Job): Promise<Exclusive> {
-    if (!existsSync(job.worktree)) throw new AgentError('The worktree was deleted as the turn began. Retry it: the worktree is made anew.');
+    if (!existsSync(job.worktree))
+      throw new AgentError('The worktree was deleted as the turn began. Retry it: the worktree is made anew.');
     const claim = await acquireWhenFree(claimName(job.worktree), this.#cancel.signal, () =>
-      this.#write({ type: 'notice', text: 'Waiting: another window runs an agent in this worktree.' }));
+      this.#write({ type: 'notice', text: 'Waiting: another window runs an agent in this worktree.' }),
+    );
     if (!claim) throw new Cancelled();
     return claim;
   }
@@ -152,9 +186,16 @@ export class TurnRunner {
       case 'refusal':
         return { outcome: 'failed', stopReason, message: `${job.agent.name} refused this request. Edit the prompt and retry.` };
       case 'max_tokens':
-        return { outcome: 'failed', stopReason, message: `${job.agent.name} reached its limit of tokens. Queue a follow-up to let it go on.` };
+        return {
+          outcome: 'failed',
+          stopReason,
+          message: `${job.agent.name} reached its limit of tokens. Queue a follow-up to let it go on.`,
+        };
       default:
-        return { outcome: 'failed', message: `${job.agent.name} stopped early (${typeof stopReason === 'string' ? stopReason : 'it gave no reason'}). Queue a follow-up to let it go on.` };
+        return {
+          outcome: 'failed',
+          message: `${job.agent.name} stopped early (${typeof stopReason === 'string' ? stopReason : 'it gave no reason'}). Queue a follow-up to let it go on.`,
+        };
     }
   }
 
@@ -191,7 +232,8 @@ export class TurnRunner {
       throw new AgentError(closed.retired);
     }
     const agentSessionId = agent.sessionId as string;
-    if (job.agentSessionId === null) this.#write({ type: 'session', agentSessionId, ...(agent.info ? { agentInfo: agent.info } : {}) });
+    if (job.agentSessionId === null)
+      this.#write({ type: 'session', agentSessionId, ...(agent.info ? { agentInfo: agent.info } : {}) });
     this.#announce({ agentSessionId, agentInfo: agent.info ?? null });
     return agent;
   }
@@ -337,9 +379,13 @@ export class TurnRunner {
     const endSha = await headOf(job.worktree);
     if (endSha && this.status?.startSha) this.status = { ...this.status, endSha };
     this.#write({
-      type: 'ended', attempt: job.attempt, outcome: end.outcome,
-      ...(end.message ? { message: end.message } : {}), ...(end.stopReason ? { stopReason: end.stopReason } : {}),
-      ...(this.status?.startSha ? { startSha: this.status.startSha } : {}), ...(this.status?.endSha ? { endSha: this.status.endSha } : {}),
+      type: 'ended',
+      attempt: job.attempt,
+      outcome: end.outcome,
+      ...(end.message ? { message: end.message } : {}),
+      ...(end.stopReason ? { stopReason: end.stopReason } : {}),
+      ...(this.status?.startSha ? { startSha: this.status.startSha } : {}),
+      ...(this.status?.endSha ? { endSha: this.status.endSha } : {}),
     });
     if (!this.#writer) return; // It could not be opened; that is why the turn failed, and the status says so.
     for (;;) {
@@ -373,7 +419,9 @@ function workingFolder({ agent, worktree }: Job): string {
   const name = confined(agent.cwd);
   const path = name && existsSync(join(worktree, name)) ? realpathSync(join(worktree, name)) : undefined;
   if (path && isInside(path, realpathSync(worktree))) return path;
-  throw new AgentError(`The folder "${agent.cwd}" of ${agent.name} is not in the worktree. Mend "cwd" in the setting "branchline.agents", then retry.`);
+  throw new AgentError(
+    `The folder "${agent.cwd}" of ${agent.name} is not in the worktree. Mend "cwd" in the setting "branchline.agents", then retry.`,
+  );
 }
 
 async function headOf(worktree: string): Promise<string | undefined> {

@@ -17,17 +17,24 @@ export function entryFor(update: SessionUpdate): TranscriptDraft | undefined {
     case 'tool_call_update': {
       const { toolCallId, title, kind, status, content, locations, rawInput, rawOutput } = update;
       return {
-        type: 'tool', toolCallId,
-        ...(title ? { title } : {}), ...(kind ? { kind } : {}), ...(status ? { status } : {}),
-        ...(content ? { content } : {}), ...(locations ? { locations } : {}),
-        ...(rawInput === undefined ? {} : { rawInput }), ...(rawOutput === undefined ? {} : { rawOutput }),
+        type: 'tool',
+        toolCallId,
+        ...(title ? { title } : {}),
+        ...(kind ? { kind } : {}),
+        ...(status ? { status } : {}),
+        ...(content ? { content } : {}),
+        ...(locations ? { locations } : {}),
+        ...(rawInput === undefined ? {} : { rawInput }),
+        ...(rawOutput === undefined ? {} : { rawOutput }),
       };
     }
     case 'plan':
       return { type: 'plan', entries: update.entries.map(({ content, priority, status }) => ({ content, priority, status })) };
     case 'usage_update':
       return {
-        type: 'usage', used: update.used, size: update.size,
+        type: 'usage',
+        used: update.used,
+        size: update.size,
         ...(update.cost ? { cost: { amount: update.cost.amount, currency: update.cost.currency } } : {}),
       };
     default:
@@ -43,7 +50,9 @@ function textOf(content: ContentBlock): string {
 
 /** Joins an entry to the one before it where both are parts of one stream, so that a word a line does not become a row a word. */
 export function merged(before: TranscriptDraft, next: TranscriptDraft): TranscriptDraft | undefined {
-  if (before.type === 'text' && next.type === 'text' && before.role === next.role) return { ...before, text: before.text + next.text };
-  if (before.type === 'output' && next.type === 'output' && before.stream === next.stream) return { ...before, text: before.text + next.text };
+  if (before.type === 'text' && next.type === 'text' && before.role === next.role)
+    return { ...before, text: before.text + next.text };
+  if (before.type === 'output' && next.type === 'output' && before.stream === next.stream)
+    return { ...before, text: before.text + next.text };
   return undefined;
 }

@@ -17,7 +17,9 @@ export async function startingPoint(job: Job, options: GitOptions): Promise<Star
   const git = new Git(job.worktree, options);
   const top = await git.line('rev-parse', '--show-toplevel');
   if (!top || realpathSync(top) !== realpathSync(job.worktree)) {
-    throw new WorktreeError(`${job.worktree} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`);
+    throw new WorktreeError(
+      `${job.worktree} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
+    );
   }
   const branch = await git.currentBranch();
   if (branch !== job.branch) {
@@ -37,11 +39,20 @@ export type CommitResult =
  * Commits what the agent left behind under the session's title, with the user's identity and hooks. Rejects with AgentError
  * when git refuses; the changes are in the worktree then.
  */
-export async function commitLeftovers(job: Job, start: StartingPoint, { signal, mark }: Required<GitOptions>): Promise<CommitResult> {
-  const git = new Git(job.worktree, { mark, signal: AbortSignal.any([signal as AbortSignal, AbortSignal.timeout(commitTimeLimit)]) });
+export async function commitLeftovers(
+  job: Job,
+  start: StartingPoint,
+  { signal, mark }: Required<GitOptions>,
+): Promise<CommitResult> {
+  const git = new Git(job.worktree, {
+    mark,
+    signal: AbortSignal.any([signal as AbortSignal, AbortSignal.timeout(commitTimeLimit)]),
+  });
   const branch = await git.currentBranch();
   if (branch !== job.branch) {
-    throw new AgentError(`The agent left the branch "${job.branch}" (the worktree is on ${branch ? `"${branch}"` : 'no branch'} now), so nothing was committed for it. Look at ${job.worktree}, run \`git switch ${job.branch}\` there, and go on.`);
+    throw new AgentError(
+      `The agent left the branch "${job.branch}" (the worktree is on ${branch ? `"${branch}"` : 'no branch'} now), so nothing was committed for it. Look at ${job.worktree}, run \`git switch ${job.branch}\` there, and go on.`,
+    );
   }
   const changed = await git.changedPaths();
   if (changed.length === 0) return { done: 'nothing' };
@@ -55,7 +66,10 @@ export async function commitLeftovers(job: Job, start: StartingPoint, { signal, 
     await git.run('add', '--all');
     await git.run('commit', '--quiet', '--message', job.title);
   } catch (error) {
-    throw new AgentError(`The agent finished, but its changes could not be committed: ${messageOf(error).trim()}. They are in the worktree; commit them there, or mend the cause and retry.`, { cause: error });
+    throw new AgentError(
+      `The agent finished, but its changes could not be committed: ${messageOf(error).trim()}. They are in the worktree; commit them there, or mend the cause and retry.`,
+      { cause: error },
+    );
   }
   return { done: 'committed', sha: (await git.commit('HEAD')) ?? '', files: changed.length };
 }

@@ -25,9 +25,24 @@ export interface Catalog {
 /** `shellAgent` is the path of `dist/shellAgent.js`. A setting of the same id replaces the built-in agent. */
 export function makeCatalog(settings: Readonly<Record<string, AgentSetting>>, shellAgent: string): Catalog {
   const programs = new Map<string, AgentProgram>();
-  programs.set(shellAgentId, { id: shellAgentId, name: 'Shell', command: process.execPath, args: [shellAgent], env: {}, builtIn: true });
+  programs.set(shellAgentId, {
+    id: shellAgentId,
+    name: 'Shell',
+    command: process.execPath,
+    args: [shellAgent],
+    env: {},
+    builtIn: true,
+  });
   for (const [id, { name, command, args, env, cwd }] of Object.entries(settings)) {
-    programs.set(id, { id, name: name || id, command, args: args ?? [], env: env ?? {}, ...(cwd ? { cwd } : {}), builtIn: false });
+    programs.set(id, {
+      id,
+      name: name || id,
+      command,
+      args: args ?? [],
+      env: env ?? {},
+      ...(cwd ? { cwd } : {}),
+      builtIn: false,
+    });
   }
   return {
     find: (id) => programs.get(id),
@@ -44,7 +59,9 @@ function isCommand(command: string, searchPath = process.env.PATH ?? ''): boolea
   if (isAbsolute(command)) return isExecutable(command);
   if (/[\\/]/.test(command)) return false; // Relative to what? The worktree is the agent's folder, and hostile.
   const endings = process.platform === 'win32' ? (process.env.PATHEXT ?? '.EXE;.CMD').split(';') : [''];
-  return searchPath.split(delimiter).some((folder) => isAbsolute(folder) && endings.some((ending) => isExecutable(join(folder, command + ending))));
+  return searchPath
+    .split(delimiter)
+    .some((folder) => isAbsolute(folder) && endings.some((ending) => isExecutable(join(folder, command + ending))));
 }
 
 function isExecutable(path: string): boolean {

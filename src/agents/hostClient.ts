@@ -1,6 +1,15 @@
 /** A connection to one agent host. Its status is whole each time; the last one known is `status`. */
 import { connect, type Socket } from 'node:net';
-import { type ClientMessage, type HostFile, type HostMessage, hostMessageSchema, hostProtocolVersion, type Job, type PermissionPolicy, type TurnStatus } from '../agentHost/protocol.ts';
+import {
+  type ClientMessage,
+  type HostFile,
+  type HostMessage,
+  hostMessageSchema,
+  hostProtocolVersion,
+  type Job,
+  type PermissionPolicy,
+  type TurnStatus,
+} from '../agentHost/protocol.ts';
 import { AgentError } from '../model/errors.ts';
 import type { TranscriptEntry } from '../model/transcript.ts';
 import { parseJson, readLines } from '../platform/jsonLines.ts';
@@ -14,7 +23,10 @@ export interface HostClientEvents {
 const welcomeTime = 10_000;
 
 /** A connected host, as those see it who hand out turns. */
-export type HostConnection = Pick<HostClient, 'hostId' | 'status' | 'closed' | 'run' | 'cancel' | 'answer' | 'setPolicy' | 'shutdown'>;
+export type HostConnection = Pick<
+  HostClient,
+  'hostId' | 'status' | 'closed' | 'run' | 'cancel' | 'answer' | 'setPolicy' | 'shutdown'
+>;
 
 export class HostClient {
   readonly hostId: string;

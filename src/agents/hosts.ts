@@ -88,7 +88,8 @@ export class Hosts implements AgentHosts {
     const known = this.#clients.get(hostId);
     if (known) return known;
     const file = this.#read(hostId);
-    if (!file || (file.pid !== null && file.startTime !== null && !isAlive({ pid: file.pid, startTime: file.startTime }))) return undefined;
+    if (!file || (file.pid !== null && file.startTime !== null && !isAlive({ pid: file.pid, startTime: file.startTime })))
+      return undefined;
     try {
       return await this.#connect(file);
     } catch {
@@ -106,7 +107,8 @@ export class Hosts implements AgentHosts {
   async end(hostId: string): Promise<void> {
     const file = this.#read(hostId);
     this.#clients.get(hostId)?.disconnect();
-    if (file?.pid && file.startTime && process.platform === 'win32' && isAlive({ pid: file.pid, startTime: file.startTime })) await endMarked(hostId, { leader: file.pid });
+    if (file?.pid && file.startTime && process.platform === 'win32' && isAlive({ pid: file.pid, startTime: file.startTime }))
+      await endMarked(hostId, { leader: file.pid });
     if (file?.pid && file.startTime && isAlive({ pid: file.pid, startTime: file.startTime })) {
       try {
         process.kill(file.pid, 'SIGKILL');
@@ -146,7 +148,13 @@ export class Hosts implements AgentHosts {
       for (const client of this.#clients.values()) client.disconnect();
       this.#clients.clear();
     };
-    if (this.#spare) void this.#spare.then((client) => client.shutdown(), () => undefined).finally(release);
+    if (this.#spare)
+      void this.#spare
+        .then(
+          (client) => client.shutdown(),
+          () => undefined,
+        )
+        .finally(release);
     else release();
     this.#spare = undefined;
   }
@@ -163,7 +171,10 @@ export class Hosts implements AgentHosts {
     } catch (error) {
       this.#forget(hostId, file);
       if (isDiskTrouble(error)) throw new StorageError(storageMessage(error), { cause: error });
-      throw new AgentError(`The agent host could not be started: ${messageOf(error)}. Check the permissions of ${folder} and retry.`, { cause: error });
+      throw new AgentError(
+        `The agent host could not be started: ${messageOf(error)}. Check the permissions of ${folder} and retry.`,
+        { cause: error },
+      );
     }
     let child: ChildProcess;
     try {
@@ -181,7 +192,9 @@ export class Hosts implements AgentHosts {
       await isReady(child);
       return await this.#connect(file);
     } catch (error) {
-      const words = readText(join(folder, `${hostId}.log`)).trim().slice(-500);
+      const words = readText(join(folder, `${hostId}.log`))
+        .trim()
+        .slice(-500);
       if (child.pid) child.kill('SIGKILL');
       this.#forget(hostId, file);
       throw new AgentError(`The agent host could not be started. ${words || (error as Error).message}`, { cause: error });
@@ -202,16 +215,21 @@ export class Hosts implements AgentHosts {
       onClosed: (client) => {
         this.#clients.delete(client.hostId);
         const spare = this.#spare;
-        void spare?.then((one) => {
-          if (one === client && this.#spare === spare) this.#spare = undefined;
-        }, () => undefined);
+        void spare?.then(
+          (one) => {
+            if (one === client && this.#spare === spare) this.#spare = undefined;
+          },
+          () => undefined,
+        );
         if (!this.#disposed) events.onClosed(client);
       },
-    }).then((client) => {
-      if (this.#disposed) client.shutdown();
-      this.#clients.set(client.hostId, client);
-      return client;
-    }).finally(() => this.#connecting.delete(file.hostId));
+    })
+      .then((client) => {
+        if (this.#disposed) client.shutdown();
+        this.#clients.set(client.hostId, client);
+        return client;
+      })
+      .finally(() => this.#connecting.delete(file.hostId));
     this.#connecting.set(file.hostId, connecting);
     return connecting;
   }
@@ -224,7 +242,9 @@ export class Hosts implements AgentHosts {
   #isBeingStarted(hostId: string): boolean {
     const path = join(this.#options.folder, `${hostId}.json`);
     const file = this.#read(hostId);
-    return file?.pid === null && existsSync(path) && Date.now() - statSync(path).mtimeMs < startTimeLimit && this.#spare !== undefined;
+    return (
+      file?.pid === null && existsSync(path) && Date.now() - statSync(path).mtimeMs < startTimeLimit && this.#spare !== undefined
+    );
   }
 
   #read(hostId: string): HostFile | undefined {

@@ -7,35 +7,93 @@ import { lossInWords } from '../worktrees/removal.ts';
 import { type Call, type CommandContext, branchOf, engineOf, ownerOf, register } from './context.ts';
 
 export function branchCommands(context: CommandContext): vscode.Disposable[] {
-  const withBranch = async (call: Call, fits: (branch: Branch) => boolean, question: string, action: (branch: Branch) => Promise<unknown>): Promise<string | undefined> => {
+  const withBranch = async (
+    call: Call,
+    fits: (branch: Branch) => boolean,
+    question: string,
+    action: (branch: Branch) => Promise<unknown>,
+  ): Promise<string | undefined> => {
     const branch = await branchOf(context, call, fits, question);
     if (!branch) return undefined;
     return (await action(branch)) === false ? undefined : branch.id;
   };
   const owner = () => ownerOf(context);
   const worktreeOf = (branch: Branch): string => {
-    if (branch.worktreePath && existsSync(branch.worktreePath) && branch.worktreeState !== 'provisioning') return branch.worktreePath;
+    if (branch.worktreePath && existsSync(branch.worktreePath) && branch.worktreeState !== 'provisioning')
+      return branch.worktreePath;
     throw new RefusedError(`The worktree of "${branch.name}" is not there yet. It is made when a turn is queued on the branch.`);
   };
 
   return [
-    register(context, 'pauseQueue', 'branchId', (call) => withBranch(call, (branch) => branch.paused === 'no', 'Which queue do you want to pause?', async (branch) => (await owner()).queue.pause(branch.id))),
-    register(context, 'resumeQueue', 'branchId', (call) => withBranch(call, (branch) => branch.paused !== 'no', 'Which queue do you want to resume?', async (branch) => (await owner()).queue.resume(branch.id))),
+    register(context, 'pauseQueue', 'branchId', (call) =>
+      withBranch(
+        call,
+        (branch) => branch.paused === 'no',
+        'Which queue do you want to pause?',
+        async (branch) => (await owner()).queue.pause(branch.id),
+      ),
+    ),
+    register(context, 'resumeQueue', 'branchId', (call) =>
+      withBranch(
+        call,
+        (branch) => branch.paused !== 'no',
+        'Which queue do you want to resume?',
+        async (branch) => (await owner()).queue.resume(branch.id),
+      ),
+    ),
     register(context, 'retryProvisioning', 'branchId', (call) =>
-      withBranch(call, (branch) => branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed', 'Which worktree should be tried again?', async (branch) => (await owner()).queue.retryProvisioning(branch.id))),
+      withBranch(
+        call,
+        (branch) => branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed',
+        'Which worktree should be tried again?',
+        async (branch) => (await owner()).queue.retryProvisioning(branch.id),
+      ),
+    ),
     register(context, 'stopProvisioning', 'branchId', (call) =>
-      withBranch(call, (branch) => branch.worktreeState === 'provisioning', 'Which preparation should be stopped?', async (branch) => (await owner()).provisioner.stop(branch.id))),
-    register(context, 'showSetupLog', 'branchId', (call) => withBranch(call, () => true, 'The setup log of which branch?', async (branch) => {
-      const path = (await owner()).provisioner.logOf(branch.id);
-      if (!existsSync(path)) throw new RefusedError(`No setup command has run for "${branch.name}".${branch.worktreeError ? ` ${branch.worktreeError.message}` : ' The setting "branchline.worktrees.setup" names them.'}`);
-      await vscode.window.showTextDocument(vscode.Uri.file(path), { preview: true });
-    })),
-    register(context, 'openWorktree', 'branchId', (call) => withBranch(call, (branch) => branch.worktreePath !== null, 'Which worktree do you want to open?', async (branch) => {
-      await vscode.commands.executeCommand('vscode.openFolder', vscode.Uri.file(worktreeOf(branch)), { forceNewWindow: true });
-    })),
-    register(context, 'openTerminal', 'branchId', (call) => withBranch(call, (branch) => branch.worktreePath !== null, 'A terminal in which worktree?', async (branch) => {
-      vscode.window.createTerminal({ name: branch.name, cwd: worktreeOf(branch) }).show();
-    })),
+      withBranch(
+        call,
+        (branch) => branch.worktreeState === 'provisioning',
+        'Which preparation should be stopped?',
+        async (branch) => (await owner()).provisioner.stop(branch.id),
+      ),
+    ),
+    register(context, 'showSetupLog', 'branchId', (call) =>
+      withBranch(
+        call,
+        () => true,
+        'The setup log of which branch?',
+        async (branch) => {
+          const path = (await owner()).provisioner.logOf(branch.id);
+          if (!existsSync(path))
+            throw new RefusedError(
+              `No setup command has run for "${branch.name}".${branch.worktreeError ? ` ${branch.worktreeError.message}` : ' The setting "branchline.worktrees.setup" names them.'}`,
+            );
+          await vscode.window.showTextDocument(vscode.Uri.file(path), { preview: true });
+        },
+      ),
+    ),
+    register(context, 'openWorktree', 'branchId', (call) =>
+      withBranch(
+        call,
+        (branch) => branch.worktreePath !== null,
+        'Which worktree do you want to open?',
+        async (branch) => {
+          await vscode.commands.executeCommand('vscode.openFolder', vscode.Uri.file(worktreeOf(branch)), {
+            forceNewWindow: true,
+          });
+        },
+      ),
+    ),
+    register(context, 'openTerminal', 'branchId', (call) =>
+      withBranch(
+        call,
+        (branch) => branch.worktreePath !== null,
+        'A terminal in which worktree?',
+        async (branch) => {
+          vscode.window.createTerminal({ name: branch.name, cwd: worktreeOf(branch) }).show();
+        },
+      ),
+    ),
     register(context, 'openChanges', 'turnId', async (call) => {
       const { state, opened } = engineOf(context);
       await opened;
@@ -46,14 +104,27 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
       if (turn) return context.changes.ofTurn(turn);
       if (session) return context.changes.ofSession(session);
       const onBranch = state.branch(id) ? { ...call, target: { branchId: id } } : call;
-      return withBranch(onBranch, (branch) => branch.worktreePath !== null, 'The changes of which branch?', async (branch) => context.changes.ofBranch(branch));
+      return withBranch(
+        onBranch,
+        (branch) => branch.worktreePath !== null,
+        'The changes of which branch?',
+        async (branch) => context.changes.ofBranch(branch),
+      );
     }),
-    register(context, 'removeBranch', 'branchId', (call, second) => withBranch(call, () => true, 'Which branch do you want to remove from Branchline?', async (branch) => {
-      const { removal } = await owner();
-      const given = ((typeof call.input === 'object' ? call.input : second) as { force?: unknown } | null | undefined)?.force === true;
-      if (given || call.byProgram) return removal.remove(branch.id, given);
-      return askToRemove(context, branch);
-    })),
+    register(context, 'removeBranch', 'branchId', (call, second) =>
+      withBranch(
+        call,
+        () => true,
+        'Which branch do you want to remove from Branchline?',
+        async (branch) => {
+          const { removal } = await owner();
+          const given =
+            ((typeof call.input === 'object' ? call.input : second) as { force?: unknown } | null | undefined)?.force === true;
+          if (given || call.byProgram) return removal.remove(branch.id, given);
+          return askToRemove(context, branch);
+        },
+      ),
+    ),
   ];
 }
 
@@ -64,13 +135,21 @@ async function askToRemove(context: CommandContext, branch: Branch): Promise<boo
   const waiting = engineOf(context).state.line(branch.id).length;
   const losses = lossInWords(branch.name, risk);
   const detail = [
-    ...(waiting > 0 ? [`${waiting === 1 ? '1 turn that runs or waits is' : `${waiting} turns that run or wait are`} cancelled.`] : []),
+    ...(waiting > 0
+      ? [`${waiting === 1 ? '1 turn that runs or waits is' : `${waiting} turns that run or wait are`} cancelled.`]
+      : []),
     ...(losses ? [losses] : []),
-    branch.adopted ? 'The worktree was there before Branchline and stays.' : `The folder ${branch.worktreePath ?? ''} is deleted.`,
+    branch.adopted
+      ? 'The worktree was there before Branchline and stays.'
+      : `The folder ${branch.worktreePath ?? ''} is deleted.`,
     `The git branch "${branch.name}" and its transcripts stay.`,
   ].join('\n');
   const action = risk.uncommitted.length > 0 ? 'Remove and Lose Changes' : 'Remove';
-  const chosen = await vscode.window.showWarningMessage(`Remove "${branch.name}" from Branchline?`, { modal: true, detail }, action);
+  const chosen = await vscode.window.showWarningMessage(
+    `Remove "${branch.name}" from Branchline?`,
+    { modal: true, detail },
+    action,
+  );
   if (chosen !== action) return false;
   await removal.remove(branch.id, risk.uncommitted.length > 0);
   return true;

@@ -43,7 +43,7 @@ function readCall(first: unknown, second: unknown, idName: keyof Call['target'],
   const fromKey = typeof first === 'object' && first !== null && 'fromSelection' in first;
   const node = fromKey ? tree?.selection[0] : isNode(first) ? first : undefined;
   if (node) {
-    const selected = fromKey ? tree?.selection ?? [] : Array.isArray(second) ? second.filter(isNode) : [node];
+    const selected = fromKey ? (tree?.selection ?? []) : Array.isArray(second) ? second.filter(isNode) : [node];
     return { target: node.type === 'repository' ? {} : { ...node }, selected, input: undefined, byProgram: false };
   }
   if (typeof first === 'string') return { target: { [idName]: first }, selected: [], input: first, byProgram: true };
@@ -60,7 +60,8 @@ export function register(context: CommandContext, id: string, idName: keyof Call
       return await handler(call, second, ...rest);
     } catch (error) {
       if (call.byProgram) throw error;
-      if (!(error instanceof BranchlineError)) context.log.write(`branchline.${id}: ${error instanceof Error ? error.stack : String(error)}`, 'error');
+      if (!(error instanceof BranchlineError))
+        context.log.write(`branchline.${id}: ${error instanceof Error ? error.stack : String(error)}`, 'error');
       void tell(messageOf(error));
       return undefined;
     }
@@ -80,7 +81,12 @@ export function engineOf({ engine }: CommandContext): Engine {
 export const ownerOf = (context: CommandContext): Promise<Owner> => engineOf(context).owner();
 
 /** The turn that the call names, or that the person picks among those that fit; undefined when the pick is left. */
-export async function turnOf(context: CommandContext, call: Call, fits: (turn: Turn) => boolean, question: string): Promise<Turn | undefined> {
+export async function turnOf(
+  context: CommandContext,
+  call: Call,
+  fits: (turn: Turn) => boolean,
+  question: string,
+): Promise<Turn | undefined> {
   const engine = engineOf(context);
   await engine.opened;
   if (call.target.turnId) {
@@ -88,16 +94,25 @@ export async function turnOf(context: CommandContext, call: Call, fits: (turn: T
     if (!turn) throw new RefusedError('This turn is not in the queue any more.');
     return turn;
   }
-  const turns = Array.from(engine.state.turns()).filter((turn) => fits(turn) && engine.state.branch(turn.branchId)?.worktreeState !== 'removed');
+  const turns = Array.from(engine.state.turns()).filter(
+    (turn) => fits(turn) && engine.state.branch(turn.branchId)?.worktreeState !== 'removed',
+  );
   if (turns.length === 0) throw new RefusedError('There is no turn for which this can be done now.');
   const items = turns.map((turn) => ({
-    label: engine.state.session(turn.sessionId)?.title ?? '', description: `${engine.state.branch(turn.branchId)?.name} · ${turn.state}`, turn,
+    label: engine.state.session(turn.sessionId)?.title ?? '',
+    description: `${engine.state.branch(turn.branchId)?.name} · ${turn.state}`,
+    turn,
   }));
   return (await vscode.window.showQuickPick(items, { placeHolder: question, matchOnDescription: true }))?.turn;
 }
 
 /** The branch that the call names, or that the person picks. */
-export async function branchOf(context: CommandContext, call: Call, fits: (branch: Branch) => boolean, question: string): Promise<Branch | undefined> {
+export async function branchOf(
+  context: CommandContext,
+  call: Call,
+  fits: (branch: Branch) => boolean,
+  question: string,
+): Promise<Branch | undefined> {
   const engine = engineOf(context);
   await engine.opened;
   const named = call.target.branchId ?? (call.target.turnId && engine.state.turn(call.target.turnId)?.branchId);

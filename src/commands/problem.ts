@@ -12,13 +12,21 @@ export function problemCommands(context: CommandContext, version: string): vscod
       const include = byProgram ? inputSchema.parse(input) : await ask();
       if (!include) return undefined;
       const content = problemReport({
-        engine: context.engine, log: context.log.tail, secrets: context.log.secrets(), ...include,
+        engine: context.engine,
+        log: context.log.tail,
+        secrets: context.log.secrets(),
+        ...include,
         versions: {
-          Branchline: version, 'VS Code': `${vscode.version} (${vscode.env.appName}, ${vscode.env.uiKind === vscode.UIKind.Web ? 'web' : 'desktop'}${vscode.env.remoteName ? ', remote' : ''})`,
-          Node: process.version, system: `${process.platform} ${process.arch}`, trusted: String(vscode.workspace.isTrusted),
+          Branchline: version,
+          'VS Code': `${vscode.version} (${vscode.env.appName}, ${vscode.env.uiKind === vscode.UIKind.Web ? 'web' : 'desktop'}${vscode.env.remoteName ? ', remote' : ''})`,
+          Node: process.version,
+          system: `${process.platform} ${process.arch}`,
+          trusted: String(vscode.workspace.isTrusted),
         },
       });
-      await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ language: 'markdown', content }), { preview: false });
+      await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ language: 'markdown', content }), {
+        preview: false,
+      });
       return content;
     }),
   ];
@@ -30,7 +38,9 @@ async function ask(): Promise<{ prompts: boolean; paths: boolean } | undefined> 
     { label: 'Paths and branch names', detail: 'Where your repositories and worktrees are', key: 'paths' as const },
   ];
   const chosen = await vscode.window.showQuickPick(items, {
-    canPickMany: true, title: 'Report Problem', placeHolder: 'Include these, too? Secrets are never in it.',
+    canPickMany: true,
+    title: 'Report Problem',
+    placeHolder: 'Include these, too? Secrets are never in it.',
   });
   return chosen && { prompts: chosen.some(({ key }) => key === 'prompts'), paths: chosen.some(({ key }) => key === 'paths') };
 }

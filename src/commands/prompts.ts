@@ -6,7 +6,11 @@ import { branchNameProblem } from '../model/branchNames.ts';
 import type { SessionKind } from '../model/types.ts';
 
 const kinds: { label: string; detail: string; value: SessionKind }[] = [
-  { label: '$(git-commit) Commit', detail: 'The agent changes files; what it leaves behind is committed under the title', value: 'commit' },
+  {
+    label: '$(git-commit) Commit',
+    detail: 'The agent changes files; what it leaves behind is committed under the title',
+    value: 'commit',
+  },
   { label: '$(note) Note', detail: 'The agent works or answers; nothing is committed for it', value: 'note' },
   { label: '$(eye) Review', detail: "The agent looks at the branch's commits; nothing is committed for it", value: 'review' },
 ];
@@ -14,14 +18,18 @@ const kinds: { label: string; detail: string; value: SessionKind }[] = [
 /** Undefined when the person leaves it. */
 export function askForText(options: { title: string; value?: string; prompt?: string }): Thenable<string | undefined> {
   return vscode.window.showInputBox({
-    title: options.title, value: options.value ?? '', ignoreFocusOut: true, placeHolder: 'What should the agent do?',
+    title: options.title,
+    value: options.value ?? '',
+    ignoreFocusOut: true,
+    placeHolder: 'What should the agent do?',
     prompt: options.prompt ?? 'Enter accepts, Escape leaves everything as it was',
     validateInput: (text) => (text.trim() === '' ? 'Write what the agent should do.' : undefined),
   });
 }
 
 export async function askForKind(): Promise<SessionKind | undefined> {
-  return (await vscode.window.showQuickPick(kinds, { title: 'Queue Session: kind', placeHolder: 'What kind of work is it?' }))?.value;
+  return (await vscode.window.showQuickPick(kinds, { title: 'Queue Session: kind', placeHolder: 'What kind of work is it?' }))
+    ?.value;
 }
 
 /** The default agent comes first; with one agent nothing is asked. */
@@ -29,10 +37,13 @@ export async function askForAgent(catalog: Catalog, defaultAgent: string): Promi
   const agents = catalog.all().sort((a, b) => Number(b.id === defaultAgent) - Number(a.id === defaultAgent));
   if (agents.length === 1) return agents[0]?.id;
   const items = agents.map((agent) => ({
-    label: agent.name, id: agent.id,
-    description: `${agent.id === defaultAgent ? 'default' : ''}${catalog.isInstalled(agent.id) ? '' : ' not installed: its turns wait'}`.trim(),
+    label: agent.name,
+    id: agent.id,
+    description:
+      `${agent.id === defaultAgent ? 'default' : ''}${catalog.isInstalled(agent.id) ? '' : ' not installed: its turns wait'}`.trim(),
   }));
-  return (await vscode.window.showQuickPick(items, { title: 'Queue Session: agent', placeHolder: 'Which agent should do it?' }))?.id;
+  return (await vscode.window.showQuickPick(items, { title: 'Queue Session: agent', placeHolder: 'Which agent should do it?' }))
+    ?.id;
 }
 
 export interface BranchChoice {
@@ -44,7 +55,11 @@ export interface BranchChoice {
 type BranchItem = vscode.QuickPickItem & { choice?: BranchChoice; isNew?: true };
 
 /** Existing branches, a new one, or one made from the prompt. In an untrusted workspace git is not asked. */
-export async function askForBranch(repository: string, known: readonly string[], trusted: boolean): Promise<BranchChoice | undefined> {
+export async function askForBranch(
+  repository: string,
+  known: readonly string[],
+  trusted: boolean,
+): Promise<BranchChoice | undefined> {
   const items: BranchItem[] = [
     { label: '$(sparkle) New branch named from the prompt', choice: { branch: undefined } },
     { label: '$(add) New branch…', isNew: true },
@@ -58,7 +73,9 @@ export async function askForBranch(repository: string, known: readonly string[],
   if (!chosen) return undefined;
   if (!chosen.isNew) return chosen.choice;
   const branch = await vscode.window.showInputBox({
-    title: 'Queue Session: new branch', placeHolder: 'feature/name', ignoreFocusOut: true,
+    title: 'Queue Session: new branch',
+    placeHolder: 'feature/name',
+    ignoreFocusOut: true,
     validateInput: (name) => {
       const problem = branchNameProblem(name);
       return problem && `This can't be the name of a branch: ${problem}.`;
@@ -66,15 +83,27 @@ export async function askForBranch(repository: string, known: readonly string[],
   });
   if (branch === undefined) return undefined;
   if (others.includes(branch) || known.includes(branch)) return { branch };
-  const bases = [{ label: 'HEAD', description: 'what is checked out now', base: undefined as string | undefined }, ...others.map((name) => ({ label: name, description: '', base: name as string | undefined }))];
+  const bases = [
+    { label: 'HEAD', description: 'what is checked out now', base: undefined as string | undefined },
+    ...others.map((name) => ({ label: name, description: '', base: name as string | undefined })),
+  ];
   if (bases.length === 1) return { branch };
-  const base = await vscode.window.showQuickPick(bases, { title: `Queue Session: base of ${branch}`, placeHolder: 'From where should it start?' });
+  const base = await vscode.window.showQuickPick(bases, {
+    title: `Queue Session: base of ${branch}`,
+    placeHolder: 'From where should it start?',
+  });
   return base && { branch, base: base.base };
 }
 
 async function branchesOf(repository: string): Promise<string[]> {
   try {
-    const output = await new Git(repository).run('for-each-ref', '--sort=-committerdate', '--count=200', '--format=%(refname:short)', 'refs/heads');
+    const output = await new Git(repository).run(
+      'for-each-ref',
+      '--sort=-committerdate',
+      '--count=200',
+      '--format=%(refname:short)',
+      'refs/heads',
+    );
     return output.split('\n').filter((name) => name !== '');
   } catch {
     return []; // Without git, names can still be typed.
@@ -84,5 +113,6 @@ async function branchesOf(repository: string): Promise<string[]> {
 export async function askForRepository(repositories: readonly string[]): Promise<string | undefined> {
   if (repositories.length <= 1) return repositories[0];
   const items = repositories.map((path) => ({ label: vscode.workspace.asRelativePath(path), description: path, path }));
-  return (await vscode.window.showQuickPick(items, { title: 'Queue Session: repository', placeHolder: 'In which repository?' }))?.path;
+  return (await vscode.window.showQuickPick(items, { title: 'Queue Session: repository', placeHolder: 'In which repository?' }))
+    ?.path;
 }

@@ -14,7 +14,8 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
       const input = call.byProgram ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
       if (!input) return undefined;
       const ids = await (await ownerOf(context)).queue.enqueue(input);
-      if (!call.byProgram) { // Requirement 25.
+      if (!call.byProgram) {
+        // Requirement 25.
         void context.tree?.reveal(ids, { focus: false }).then(undefined, () => undefined);
         void context.timeline.reveal({ branchId: ids.branchId }, { preserveFocus: true });
       }
@@ -25,7 +26,8 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
       if (!sessionId) return undefined;
       const given = (typeof call.input === 'object' ? call.input : second) as Partial<QueueTurnInput> | undefined;
       const title = engineOf(context).state.session(sessionId)?.title ?? '';
-      if (call.byProgram && typeof given?.prompt !== 'string') throw new RefusedError('Say what the prompt should be: {sessionId, prompt}.');
+      if (call.byProgram && typeof given?.prompt !== 'string')
+        throw new RefusedError('Say what the prompt should be: {sessionId, prompt}.');
       const prompt = typeof given?.prompt === 'string' ? given.prompt : await askForText({ title: `Follow Up: ${title}` });
       if (prompt === undefined) return undefined;
       return (await ownerOf(context)).queue.enqueueTurn(sessionId, { prompt, attachments: given?.attachments });
@@ -39,15 +41,24 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
 }
 
 /** What the person wants queued, asked step by step; undefined when a step is left. */
-async function askForSession({ engine }: CommandContext, call: Call, defaultAgent: string): Promise<QueueSessionInput | undefined> {
+async function askForSession(
+  { engine }: CommandContext,
+  call: Call,
+  defaultAgent: string,
+): Promise<QueueSessionInput | undefined> {
   if (!engine) throw new RefusedError('Open a folder that is a git repository first.');
   await engine.opened;
   const on = call.target.branchId ? engine.state.branch(call.target.branchId) : undefined;
   const repositories = [...new Set(openFolders().flatMap((folder) => findRepository(folder)?.repository ?? []))];
-  if (repositories.length === 0) throw new RefusedError('No git repository is open. Open a folder that is one, or run "Git: Initialize Repository", and try again.');
+  if (repositories.length === 0)
+    throw new RefusedError(
+      'No git repository is open. Open a folder that is one, or run "Git: Initialize Repository", and try again.',
+    );
   const repository = on?.repository ?? (await askForRepository(repositories));
   if (!repository) return undefined;
-  const known = Array.from(engine.state.branches()).filter((branch) => branch.repository === repository && branch.worktreeState !== 'removed').map((branch) => branch.name);
+  const known = Array.from(engine.state.branches())
+    .filter((branch) => branch.repository === repository && branch.worktreeState !== 'removed')
+    .map((branch) => branch.name);
   const choice = on ? { branch: on.name } : await askForBranch(repository, known, vscode.workspace.isTrusted);
   if (!choice) return undefined;
   const kind = await askForKind();
@@ -55,7 +66,9 @@ async function askForSession({ engine }: CommandContext, call: Call, defaultAgen
   const agent = await askForAgent(engine.catalog, defaultAgent);
   if (!agent) return undefined;
   const prompt = await askForText({ title: choice.branch ? `Queue Session on ${choice.branch}` : 'Queue Session' });
-  return prompt === undefined ? undefined : { repository, branch: choice.branch, base: 'base' in choice ? choice.base : undefined, kind, agent, prompt };
+  return prompt === undefined
+    ? undefined
+    : { repository, branch: choice.branch, base: 'base' in choice ? choice.base : undefined, kind, agent, prompt };
 }
 
 async function sessionOf(context: CommandContext, call: Call): Promise<string | undefined> {
@@ -66,8 +79,14 @@ async function sessionOf(context: CommandContext, call: Call): Promise<string | 
     if (!engine.state.session(named)) throw new RefusedError('This session is not there any more.');
     return named;
   }
-  const sessions = Array.from(engine.state.sessions()).filter((session) => !session.closed).reverse();
+  const sessions = Array.from(engine.state.sessions())
+    .filter((session) => !session.closed)
+    .reverse();
   if (sessions.length === 0) throw new RefusedError('There is no session yet. "Queue Session" makes one.');
-  const items = sessions.map((session) => ({ label: session.title, description: engine.state.branch(session.branchId)?.name ?? '', id: session.id }));
+  const items = sessions.map((session) => ({
+    label: session.title,
+    description: engine.state.branch(session.branchId)?.name ?? '',
+    id: session.id,
+  }));
   return (await vscode.window.showQuickPick(items, { placeHolder: 'Which session?', matchOnDescription: true }))?.id;
 }

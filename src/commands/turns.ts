@@ -12,9 +12,14 @@ const canRetry = (turn: Turn): boolean => isEnded(turn.state) && turn.state !== 
 
 export function turnCommands(context: CommandContext): vscode.Disposable[] {
   /** Does it for each selected turn, or for the one that is named or picked; resolves with that one's id. */
-  const each = async (call: Call, fits: (turn: Turn) => boolean, question: string, action: (turn: Turn) => Promise<unknown>): Promise<string | undefined> => {
+  const each = async (
+    call: Call,
+    fits: (turn: Turn) => boolean,
+    question: string,
+    action: (turn: Turn) => Promise<unknown>,
+  ): Promise<string | undefined> => {
     const { state } = engineOf(context);
-    const several = call.selected.flatMap((node) => (node.type === 'turn' ? state.turn(node.turnId) ?? [] : [])).filter(fits);
+    const several = call.selected.flatMap((node) => (node.type === 'turn' ? (state.turn(node.turnId) ?? []) : [])).filter(fits);
     if (several.length > 1) {
       for (const turn of several) await action(turn);
       return several[0]?.id;
@@ -26,26 +31,57 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
   const queue = async () => (await ownerOf(context)).queue;
 
   return [
-    register(context, 'sendNow', 'turnId', (call) => each(call, isQueued, 'Which turn should run next, in place of the one that runs?', async (turn) => (await queue()).sendNow(turn.id))),
+    register(context, 'sendNow', 'turnId', (call) =>
+      each(call, isQueued, 'Which turn should run next, in place of the one that runs?', async (turn) =>
+        (await queue()).sendNow(turn.id),
+      ),
+    ),
     register(context, 'editQueued', 'turnId', async (call, second) => {
       const turn = await turnOf(context, call, isQueued, 'Which queued turn do you want to edit?');
       if (!turn) return undefined;
-      const given = typeof second === 'string' ? second : ((typeof call.input === 'object' ? call.input : second) as { prompt?: unknown } | undefined)?.prompt;
+      const given =
+        typeof second === 'string'
+          ? second
+          : ((typeof call.input === 'object' ? call.input : second) as { prompt?: unknown } | undefined)?.prompt;
       if (call.byProgram && typeof given !== 'string') throw new RefusedError('Say what the prompt should be: {turnId, prompt}.');
       const prompt = typeof given === 'string' ? given : await askForText({ title: 'Edit Queued Turn', value: turn.prompt });
       if (prompt === undefined) return undefined;
       await (await queue()).edit(turn.id, prompt);
       return turn.id;
     }),
-    register(context, 'removeQueued', 'turnId', (call) => each(call, (turn) => isQueued(turn) || canRetry(turn), 'Which turn do you want to remove?', async (turn) => {
-      const { restore } = await (await queue()).remove(turn.id);
-      void offerUndo(turn, restore);
-    })),
-    register(context, 'moveUp', 'turnId', (call) => each(call, isQueued, 'Which turn should run earlier?', async (turn) => (await queue()).moveBy(turn.id, -1))),
-    register(context, 'moveDown', 'turnId', (call) => each(call, isQueued, 'Which turn should run later?', async (turn) => (await queue()).moveBy(turn.id, 1))),
-    register(context, 'moveToTop', 'turnId', (call) => each(call, isQueued, 'Which turn should run first?', async (turn) => (await queue()).moveBy(turn.id, Number.NEGATIVE_INFINITY))),
-    register(context, 'cancelTurn', 'turnId', (call) => each(call, (turn) => isActive(turn.state) || isQueued(turn), 'Which turn do you want to cancel?', async (turn) => (await queue()).cancel(turn.id))),
-    register(context, 'retryTurn', 'turnId', (call) => each(call, canRetry, 'Which turn do you want to run again?', async (turn) => (await queue()).retry(turn.id))),
+    register(context, 'removeQueued', 'turnId', (call) =>
+      each(
+        call,
+        (turn) => isQueued(turn) || canRetry(turn),
+        'Which turn do you want to remove?',
+        async (turn) => {
+          const { restore } = await (await queue()).remove(turn.id);
+          void offerUndo(turn, restore);
+        },
+      ),
+    ),
+    register(context, 'moveUp', 'turnId', (call) =>
+      each(call, isQueued, 'Which turn should run earlier?', async (turn) => (await queue()).moveBy(turn.id, -1)),
+    ),
+    register(context, 'moveDown', 'turnId', (call) =>
+      each(call, isQueued, 'Which turn should run later?', async (turn) => (await queue()).moveBy(turn.id, 1)),
+    ),
+    register(context, 'moveToTop', 'turnId', (call) =>
+      each(call, isQueued, 'Which turn should run first?', async (turn) =>
+        (await queue()).moveBy(turn.id, Number.NEGATIVE_INFINITY),
+      ),
+    ),
+    register(context, 'cancelTurn', 'turnId', (call) =>
+      each(
+        call,
+        (turn) => isActive(turn.state) || isQueued(turn),
+        'Which turn do you want to cancel?',
+        async (turn) => (await queue()).cancel(turn.id),
+      ),
+    ),
+    register(context, 'retryTurn', 'turnId', (call) =>
+      each(call, canRetry, 'Which turn do you want to run again?', async (turn) => (await queue()).retry(turn.id)),
+    ),
     register(context, 'respondToPermission', 'turnId', async (call, second) => {
       const { dispatcher } = await ownerOf(context);
       const input = call.input as { permissionId?: string; optionId?: string } | string | undefined;
@@ -60,7 +96,10 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
       if (!turn) return undefined;
       if (!turn.permission) throw new RefusedError('This turn does not ask for anything at the moment.');
       const { id, title, options } = turn.permission;
-      const chosen = await vscode.window.showQuickPick(options.map((option) => ({ label: option.name, option })), { title, placeHolder: 'What may the agent do?' });
+      const chosen = await vscode.window.showQuickPick(
+        options.map((option) => ({ label: option.name, option })),
+        { title, placeHolder: 'What may the agent do?' },
+      );
       if (!chosen) return undefined;
       dispatcher.respond(id, chosen.option.optionId);
       return id;
@@ -69,7 +108,10 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
 }
 
 async function offerUndo(turn: Turn, restore: () => Promise<void>): Promise<void> {
-  const chosen = await vscode.window.showInformationMessage(`Removed "${turn.prompt.split('\n')[0]?.slice(0, 60) ?? ''}".`, 'Undo');
+  const chosen = await vscode.window.showInformationMessage(
+    `Removed "${turn.prompt.split('\n')[0]?.slice(0, 60) ?? ''}".`,
+    'Undo',
+  );
   if (!chosen) return;
   try {
     await restore();

@@ -14,9 +14,17 @@ const hookGrace = 500;
 
 /** simple-git refuses these in an environment that a stranger may have written; this one is the user's own. */
 const usersOwnEnvironment = {
-  allowUnsafeAskPass: true, allowUnsafeConfigEnvCount: true, allowUnsafeConfigPaths: true, allowUnsafeDiffExternal: true,
-  allowUnsafeEditor: true, allowUnsafeExec: true, allowUnsafeGitProxy: true, allowUnsafePager: true,
-  allowUnsafeProtocolOverride: true, allowUnsafeSshCommand: true, allowUnsafeTemplateDir: true,
+  allowUnsafeAskPass: true,
+  allowUnsafeConfigEnvCount: true,
+  allowUnsafeConfigPaths: true,
+  allowUnsafeDiffExternal: true,
+  allowUnsafeEditor: true,
+  allowUnsafeExec: true,
+  allowUnsafeGitProxy: true,
+  allowUnsafePager: true,
+  allowUnsafeProtocolOverride: true,
+  allowUnsafeSshCommand: true,
+  allowUnsafeTemplateDir: true,
 };
 
 /** Loaded when it is first needed: activation does not wait for it. */
@@ -56,14 +64,15 @@ export class Git {
       return await (await this.#git).raw(args);
     } finally {
       // A hook outlives the git that it was started by.
-      if (this.#options.signal?.aborted && this.#options.mark !== undefined) await endMarked(this.#options.mark, { grace: hookGrace });
+      if (this.#options.signal?.aborted && this.#options.mark !== undefined)
+        await endMarked(this.#options.mark, { grace: hookGrace });
     }
   }
 
   /** Content of a file in a commit; undefined when the commit has no such file. */
   async content(sha: string, path: string): Promise<Buffer | undefined> {
     try {
-      return await (await this.#git).showBuffer(`${sha}:${path}`) as Buffer;
+      return (await (await this.#git).showBuffer(`${sha}:${path}`)) as Buffer;
     } catch (error) {
       if (isMissingProgram(error)) throw error;
       return undefined;
@@ -71,8 +80,13 @@ export class Git {
   }
 
   /** Paths that differ between two commits, or between a commit and the working tree; renames as `from`. */
-  async changesBetween(from: string, to: string | undefined): Promise<{ path: string; from: string; kind: 'added' | 'deleted' | 'changed' }[]> {
-    const fields = (await this.run('diff', '--name-status', '-z', '--find-renames', '--no-ext-diff', from, ...(to ? [to] : []), '--')).split('\0');
+  async changesBetween(
+    from: string,
+    to: string | undefined,
+  ): Promise<{ path: string; from: string; kind: 'added' | 'deleted' | 'changed' }[]> {
+    const fields = (
+      await this.run('diff', '--name-status', '-z', '--find-renames', '--no-ext-diff', from, ...(to ? [to] : []), '--')
+    ).split('\0');
     const changes: { path: string; from: string; kind: 'added' | 'deleted' | 'changed' }[] = [];
     for (let index = 0; index + 1 < fields.length; index += 2) {
       const status = (fields[index] as string)[0];

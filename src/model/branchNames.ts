@@ -15,7 +15,8 @@ export function branchNameProblem(name: string): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: git forbids exactly these
   const forbidden = /[\u0000-\u0020\u007f~^:?*[\\]/.exec(name);
   if (forbidden) {
-    const shown = forbidden[0] === ' ' ? 'a space' : /[\u0021-\u007e]/.test(forbidden[0]) ? `"${forbidden[0]}"` : 'a control character';
+    const shown =
+      forbidden[0] === ' ' ? 'a space' : /[\u0021-\u007e]/.test(forbidden[0]) ? `"${forbidden[0]}"` : 'a control character';
     return `it contains ${shown}`;
   }
   // Bidirectional and zero-width characters are valid for git, but make one name look like another.
@@ -30,7 +31,11 @@ export function branchNameProblem(name: string): string | undefined {
 
 /** A title for a session: the first line of the prompt, cut at a word near 60 characters. */
 export function titleFromPrompt(prompt: string): string {
-  const line = prompt.split('\n').map((text) => text.trim()).find((text) => text !== '') ?? '';
+  const line =
+    prompt
+      .split('\n')
+      .map((text) => text.trim())
+      .find((text) => text !== '') ?? '';
   const clean = line.replace(/\s+/g, ' ');
   const letters = Array.from(clean);
   if (letters.length <= 60) return clean || 'Untitled';
@@ -53,7 +58,10 @@ export function branchNameFromPrompt(prompt: string, isTaken: (name: string) => 
     if (Array.from(next).length > 40) break;
     stem = next;
   }
-  if (stem === '') stem = Array.from(words[0] ?? 'work').slice(0, 40).join('');
+  if (stem === '')
+    stem = Array.from(words[0] ?? 'work')
+      .slice(0, 40)
+      .join('');
   if (branchNameProblem(stem) !== undefined) stem = 'work';
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? stem : `${stem}-${number}`;

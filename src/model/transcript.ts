@@ -31,23 +31,56 @@ export const transcriptEntrySchema = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('output'), stream: z.enum(['stdout', 'stderr']), text: z.string() }),
   /** Announces a tool call, or changes the one with the same id. */
   z.object({
-    ...base, type: z.literal('tool'), toolCallId: z.string(), title: z.string().optional(), kind: z.string().optional(),
-    status: z.string().optional(), content: z.array(z.unknown()).optional(), locations: z.array(z.unknown()).optional(),
-    rawInput: z.unknown().optional(), rawOutput: z.unknown().optional(),
+    ...base,
+    type: z.literal('tool'),
+    toolCallId: z.string(),
+    title: z.string().optional(),
+    kind: z.string().optional(),
+    status: z.string().optional(),
+    content: z.array(z.unknown()).optional(),
+    locations: z.array(z.unknown()).optional(),
+    rawInput: z.unknown().optional(),
+    rawOutput: z.unknown().optional(),
   }),
-  z.object({ ...base, type: z.literal('plan'), entries: z.array(z.object({ content: z.string(), priority: z.string(), status: z.string() })) }),
-  z.object({ ...base, type: z.literal('usage'), used: z.number(), size: z.number(), cost: z.object({ amount: z.number(), currency: z.string() }).optional() }),
+  z.object({
+    ...base,
+    type: z.literal('plan'),
+    entries: z.array(z.object({ content: z.string(), priority: z.string(), status: z.string() })),
+  }),
+  z.object({
+    ...base,
+    type: z.literal('usage'),
+    used: z.number(),
+    size: z.number(),
+    cost: z.object({ amount: z.number(), currency: z.string() }).optional(),
+  }),
   z.object({ ...base, type: z.literal('permission'), permission: permissionSchema, toolCallId: z.string() }),
-  z.object({ ...base, type: z.literal('answer'), permissionId: z.string(), optionId: z.string().optional(), by: z.enum(['user', 'policy', 'cancel']) }),
+  z.object({
+    ...base,
+    type: z.literal('answer'),
+    permissionId: z.string(),
+    optionId: z.string().optional(),
+    by: z.enum(['user', 'policy', 'cancel']),
+  }),
   /** Something that Branchline did or saw, in words for people. */
   z.object({ ...base, type: z.literal('notice'), text: z.string() }),
   z.object({ ...base, type: z.literal('commit'), sha: z.string(), files: z.number() }),
   z.object({
-    ...base, type: z.literal('ended'), outcome: z.enum(turnOutcomes), attempt: z.number(), message: z.string().optional(),
-    startSha: z.string().optional(), endSha: z.string().optional(), stopReason: z.string().optional(),
+    ...base,
+    type: z.literal('ended'),
+    outcome: z.enum(turnOutcomes),
+    attempt: z.number(),
+    message: z.string().optional(),
+    startSha: z.string().optional(),
+    endSha: z.string().optional(),
+    stopReason: z.string().optional(),
   }),
 ]);
 
 export type TranscriptEntry = z.infer<typeof transcriptEntrySchema>;
 /** An entry before it has its place. */
-export type TranscriptDraft = TranscriptEntry extends infer Entry ? (Entry extends unknown ? Omit<Entry, 'seq' | 'at' | 'turnId'> : never) : never;
+export type TranscriptDraft = TranscriptEntry extends infer Entry
+  ? Entry extends unknown
+    ? Omit<Entry, 'seq' | 'at' | 'turnId'>
+    : never
+  : never;

@@ -18,24 +18,46 @@ function sectionOf(entry: TranscriptEntry): Section | undefined {
   switch (entry.type) {
     case 'prompt': {
       const files = entry.attachments.map(({ name, mimeType, size }) => `- ${name} (${mimeType}, ${size} bytes)`);
-      return { key: `prompt:${entry.seq}`, text: [`## Prompt${entry.attempt > 1 ? ` (attempt ${entry.attempt})` : ''}`, '', entry.text, ...(files.length > 0 ? ['', ...files] : [])].join('\n') };
+      return {
+        key: `prompt:${entry.seq}`,
+        text: [
+          `## Prompt${entry.attempt > 1 ? ` (attempt ${entry.attempt})` : ''}`,
+          '',
+          entry.text,
+          ...(files.length > 0 ? ['', ...files] : []),
+        ].join('\n'),
+      };
     }
     case 'text':
       return { key: `text:${entry.role}`, text: entry.text };
     case 'output':
       return { key: `output:${entry.stream}`, text: entry.text };
     case 'tool':
-      return entry.title ? { key: `tool:${entry.toolCallId}:${entry.seq}`, text: `- **${entry.kind ?? 'tool'}**: ${entry.title}${entry.status ? ` (${entry.status})` : ''}` } : undefined;
+      return entry.title
+        ? {
+            key: `tool:${entry.toolCallId}:${entry.seq}`,
+            text: `- **${entry.kind ?? 'tool'}**: ${entry.title}${entry.status ? ` (${entry.status})` : ''}`,
+          }
+        : undefined;
     case 'plan':
-      return { key: `plan:${entry.seq}`, text: entry.entries.map(({ content, status }) => `- [${status === 'completed' ? 'x' : ' '}] ${content}`).join('\n') };
+      return {
+        key: `plan:${entry.seq}`,
+        text: entry.entries.map(({ content, status }) => `- [${status === 'completed' ? 'x' : ' '}] ${content}`).join('\n'),
+      };
     case 'permission':
       return { key: `permission:${entry.seq}`, text: `- Asked for permission: ${entry.permission.title}` };
     case 'answer':
-      return { key: `answer:${entry.seq}`, text: `- Answered by the ${entry.by === 'user' ? 'user' : entry.by === 'policy' ? 'setting' : 'cancel'}: ${entry.optionId ?? 'cancelled'}` };
+      return {
+        key: `answer:${entry.seq}`,
+        text: `- Answered by the ${entry.by === 'user' ? 'user' : entry.by === 'policy' ? 'setting' : 'cancel'}: ${entry.optionId ?? 'cancelled'}`,
+      };
     case 'notice':
       return { key: `notice:${entry.seq}`, text: `> ${entry.text}` };
     case 'commit':
-      return { key: `commit:${entry.seq}`, text: `> Committed ${entry.files === 1 ? '1 file' : `${entry.files} files`} as ${entry.sha.slice(0, 10)}` };
+      return {
+        key: `commit:${entry.seq}`,
+        text: `> Committed ${entry.files === 1 ? '1 file' : `${entry.files} files`} as ${entry.sha.slice(0, 10)}`,
+      };
     case 'ended':
       return { key: `ended:${entry.seq}`, text: `> Turn ${entry.outcome}${entry.message ? `: ${entry.message}` : ''}` };
     default:
@@ -53,7 +75,11 @@ export function transcriptMarkdown(title: string, entries: readonly TranscriptEn
     else sections.push(section);
   }
   const written = sections.map(({ key, text }) => {
-    if (key === 'text:thought') return text.split('\n').map((line) => `> ${line}`).join('\n');
+    if (key === 'text:thought')
+      return text
+        .split('\n')
+        .map((line) => `> ${line}`)
+        .join('\n');
     if (key === 'output:stderr') return `Standard error:\n\n${fenced(text)}`;
     return key.startsWith('output:') ? fenced(text) : text;
   });

@@ -13,7 +13,16 @@ export const turnStates = ['queued', 'starting', 'running', 'completed', 'failed
 export type TurnState = (typeof turnStates)[number];
 
 export const sessionStates = [
-  'pendingProvision', 'pendingStart', 'starting', 'running', 'needsApproval', 'idle', 'failed', 'interrupted', 'cancelled', 'closed',
+  'pendingProvision',
+  'pendingStart',
+  'starting',
+  'running',
+  'needsApproval',
+  'idle',
+  'failed',
+  'interrupted',
+  'cancelled',
+  'closed',
 ] as const;
 export type SessionState = (typeof sessionStates)[number];
 

@@ -8,7 +8,9 @@ const shortestSecret = 8;
 
 /** Values of the variables whose names say that they are secret. */
 export function secretsOf(environment: Readonly<Record<string, string | undefined>>): string[] {
-  return Object.entries(environment).flatMap(([name, value]) => (secretName.test(name) && value !== undefined && value.length >= shortestSecret ? [value] : []));
+  return Object.entries(environment).flatMap(([name, value]) =>
+    secretName.test(name) && value !== undefined && value.length >= shortestSecret ? [value] : [],
+  );
 }
 
 /** What services' tokens look like, and what stands behind a name that says so. The first group stays. */

@@ -11,5 +11,7 @@ export function isInside(path: string, folder: string): boolean {
 export function confined(path: string): string | undefined {
   if (path === '' || isAbsolute(path) || /^[A-Za-z]:/.test(path)) return undefined;
   const normal = normalize(path).replace(/[\\/]+$/, '');
-  return normal === '.' || normal === '..' || normal.startsWith(`..${sep}`) || normal.split(/[\\/]/).includes('.git') ? undefined : normal;
+  return normal === '.' || normal === '..' || normal.startsWith(`..${sep}`) || normal.split(/[\\/]/).includes('.git')
+    ? undefined
+    : normal;
 }

@@ -12,12 +12,17 @@ export function runtimeFolder(): string {
   const candidates = [process.env.XDG_RUNTIME_DIR, tmpdir(), '/tmp'].filter((base): base is string => Boolean(base));
   const name = `branchline-${uid}`;
   const folder = candidates.map((base) => join(base, name)).find((path) => Buffer.byteLength(path) <= longestFolder);
-  if (!folder) throw new BranchlineError('The temporary folder has too long a path for a socket. Set TMPDIR to a shorter one and reload the window.');
+  if (!folder)
+    throw new BranchlineError(
+      'The temporary folder has too long a path for a socket. Set TMPDIR to a shorter one and reload the window.',
+    );
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (process.platform === 'win32') return folder;
   const found = lstatSync(folder);
   if (!found.isDirectory() || found.uid !== uid) {
-    throw new BranchlineError(`The folder ${folder} belongs to somebody else. Remove it, or set TMPDIR to a folder of your own, and reload the window.`);
+    throw new BranchlineError(
+      `The folder ${folder} belongs to somebody else. Remove it, or set TMPDIR to a folder of your own, and reload the window.`,
+    );
   }
   if ((found.mode & 0o077) !== 0) chmodSync(folder, 0o700);
   return folder;

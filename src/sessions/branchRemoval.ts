@@ -45,14 +45,18 @@ export class BranchRemoval {
     const branch = this.#branch(branchId);
     if (!force) {
       const risk = await atRisk(branch);
-      if (risk.uncommitted.length > 0) throw new RefusedError(`${lossInWords(branch.name, risk)} Commit or discard them, or remove the branch with "force".`);
+      if (risk.uncommitted.length > 0)
+        throw new RefusedError(`${lossInWords(branch.name, risk)} Commit or discard them, or remove the branch with "force".`);
     }
-    await store.commit((tx) => {
-      const row = tx.get('branch', branchId);
-      if (!row) return;
-      tx.update('branch', branchId, { worktreeState: worktreeTransition(row.worktreeState, 'removing'), changedAt: now() });
-      tx.event('worktree:removing', branchId);
-    }, { essential: true });
+    await store.commit(
+      (tx) => {
+        const row = tx.get('branch', branchId);
+        if (!row) return;
+        tx.update('branch', branchId, { worktreeState: worktreeTransition(row.worktreeState, 'removing'), changedAt: now() });
+        tx.event('worktree:removing', branchId);
+      },
+      { essential: true },
+    );
     await this.#finish(branchId, force);
   }
 
@@ -62,7 +66,10 @@ export class BranchRemoval {
     if (this.#disposed || store.mode !== 'open') return;
     for (const branch of store.state.branches()) {
       if (branch.worktreeState !== 'removing' || this.#underWay.has(branch.id)) continue;
-      this.#finish(branch.id, false).then(() => this.#again.succeeded(), (error) => log(`Removing ${branch.name}: ${messageOf(error)}`, 'warn')); // The branch says what went wrong.
+      this.#finish(branch.id, false).then(
+        () => this.#again.succeeded(),
+        (error) => log(`Removing ${branch.name}: ${messageOf(error)}`, 'warn'),
+      ); // The branch says what went wrong.
     }
   }
 
@@ -97,17 +104,29 @@ export class BranchRemoval {
     } catch (error) {
       await store.commit((tx) => {
         tx.update('branch', branchId, {
-          worktreeState: worktreeTransition('removing', 'failed'), worktreeStep: 'createWorktree',
-          worktreeError: { message: messageOf(error), step: 'remove' }, unread: true, changedAt: now(),
+          worktreeState: worktreeTransition('removing', 'failed'),
+          worktreeStep: 'createWorktree',
+          worktreeError: { message: messageOf(error), step: 'remove' },
+          unread: true,
+          changedAt: now(),
         });
       });
       throw error;
     }
-    await store.commit((tx) => {
-      tx.update('branch', branchId, { worktreeState: worktreeTransition('removing', 'removed'), worktreeStep: null, worktreeError: null, changedAt: now() });
-      for (const session of tx.select('session', 'branchId = ?', [branchId])) tx.update('session', session.id, { closed: true, unread: false });
-      tx.event('worktree:removed', branchId);
-    }, { essential: true });
+    await store.commit(
+      (tx) => {
+        tx.update('branch', branchId, {
+          worktreeState: worktreeTransition('removing', 'removed'),
+          worktreeStep: null,
+          worktreeError: null,
+          changedAt: now(),
+        });
+        for (const session of tx.select('session', 'branchId = ?', [branchId]))
+          tx.update('session', session.id, { closed: true, unread: false });
+        tx.event('worktree:removed', branchId);
+      },
+      { essential: true },
+    );
   }
 
   /** Resolves when no turn of the branch is active any more: the dispatcher ends those that were cancelled. */

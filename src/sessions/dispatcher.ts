@@ -69,7 +69,12 @@ export class Dispatcher {
   /** What `nextTurns` and `waitingFor` decide on. */
   snapshot(): QueueSnapshot {
     const { catalog, maxConcurrentTurns, trusted } = this.#options;
-    return queueSnapshot(this.#store.state, { catalog: catalog(), limit: maxConcurrentTurns(), trusted: trusted(), inFlight: this.#inFlight.size });
+    return queueSnapshot(this.#store.state, {
+      catalog: catalog(),
+      limit: maxConcurrentTurns(),
+      trusted: trusted(),
+      inFlight: this.#inFlight.size,
+    });
   }
 
   /** Looks at every line and starts what may start. Returns at once. */
@@ -81,15 +86,19 @@ export class Dispatcher {
     for (const turnId of nextTurns(snapshot, (branchId) => this.#inFlight.has(branchId))) {
       const turn = state.turn(turnId) as Turn;
       this.#inFlight.set(turn.branchId, turnId);
-      this.#start(turn).finally(() => this.#inFlight.delete(turn.branchId)).then(
-        () => {
-          this.#succeeded();
-          this.reconcile();
-        },
-        (error) => this.#failed('Starting a turn', error),
-      );
+      this.#start(turn)
+        .finally(() => this.#inFlight.delete(turn.branchId))
+        .then(
+          () => {
+            this.#succeeded();
+            this.reconcile();
+          },
+          (error) => this.#failed('Starting a turn', error),
+        );
     }
-    const waiting = snapshot.trusted && Array.from(snapshot.branches.values()).some((branch) => branch.paused === 'no' && branch.line.at(-1)?.state === 'queued');
+    const waiting =
+      snapshot.trusted &&
+      Array.from(snapshot.branches.values()).some((branch) => branch.paused === 'no' && branch.line.at(-1)?.state === 'queued');
     if (waiting) this.#options.hosts.prepare();
   }
 
@@ -110,14 +119,16 @@ export class Dispatcher {
     if (status.message !== null && status.state !== 'ended') this.#tell(status.message);
     if (this.#following.has(status.turnId)) return; // It looks again when that is written.
     this.#following.add(status.turnId);
-    this.applyStatus(client, status).finally(() => this.#following.delete(status.turnId)).then(
-      () => {
-        this.#succeeded();
-        const turn = this.#store.state.turn(status.turnId);
-        if (turn && isActive(turn.state) && !this.#disposed) this.#lookAtActive(turn);
-      },
-      (error) => this.#failed('Following a turn', error),
-    );
+    this.applyStatus(client, status)
+      .finally(() => this.#following.delete(status.turnId))
+      .then(
+        () => {
+          this.#succeeded();
+          const turn = this.#store.state.turn(status.turnId);
+          if (turn && isActive(turn.state) && !this.#disposed) this.#lookAtActive(turn);
+        },
+        (error) => this.#failed('Following a turn', error),
+      );
   }
 
   #succeeded(): void {
@@ -171,21 +182,30 @@ export class Dispatcher {
   /** Makes it durable that the turn is about to be handed to this host; undefined when it may not start any more. */
   #markStarting(turn: Turn, hostId: string, review: Partial<Session>): Promise<Turn | undefined> {
     const { now, trusted } = this.#options;
-    return this.#store.commit((tx) => {
-      const row = tx.get('turn', turn.id);
-      const home = tx.get('branch', turn.branchId);
-      if (!trusted() || !this.#hasPlace()) return undefined;
-      if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
-      if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0) return undefined;
-      if (!home.worktreePath || !existsSync(home.worktreePath)) return undefined; // It was deleted meanwhile, which is found at the next look.
-      if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined; // Another one was put before it meanwhile.
-      const patch = { state: turnTransition(row.state, 'starting'), hostId, attempt: row.attempt + 1, startedAt: now(), cancelRequested: false };
-      tx.update('turn', row.id, patch);
-      tx.update('session', row.sessionId, { ...review, worktreePath: home.worktreePath });
-      tx.event('starting', row.branchId, row.id);
-      this.#placed.add(row.id);
-      return { ...row, ...patch };
-    }).finally(() => this.#placed.delete(turn.id));
+    return this.#store
+      .commit((tx) => {
+        const row = tx.get('turn', turn.id);
+        const home = tx.get('branch', turn.branchId);
+        if (!trusted() || !this.#hasPlace()) return undefined;
+        if (row?.state !== 'queued' || home?.worktreeState !== 'ready' || home.paused !== 'no') return undefined;
+        if (tx.select('turn', "branchId = ? AND state IN ('starting', 'running') LIMIT 1", [turn.branchId]).length > 0)
+          return undefined;
+        if (!home.worktreePath || !existsSync(home.worktreePath)) return undefined; // It was deleted meanwhile, which is found at the next look.
+        if (headOf(tx, turn.branchId)?.id !== turn.id) return undefined; // Another one was put before it meanwhile.
+        const patch = {
+          state: turnTransition(row.state, 'starting'),
+          hostId,
+          attempt: row.attempt + 1,
+          startedAt: now(),
+          cancelRequested: false,
+        };
+        tx.update('turn', row.id, patch);
+        tx.update('session', row.sessionId, { ...review, worktreePath: home.worktreePath });
+        tx.event('starting', row.branchId, row.id);
+        this.#placed.add(row.id);
+        return { ...row, ...patch };
+      })
+      .finally(() => this.#placed.delete(turn.id));
   }
 
   /** Whether one more turn may be active: the limit may have been lowered since this one was chosen. */
@@ -198,11 +218,22 @@ export class Dispatcher {
   #jobFor(turn: Turn, session: Session, branch: Branch, agent: Job['agent']): Job {
     const { folder, keepRunning, permissions, timeLimits } = this.#options;
     return {
-      turnId: turn.id, attempt: turn.attempt, sessionId: session.id, kind: session.kind, title: session.title, prompt: turn.prompt,
+      turnId: turn.id,
+      attempt: turn.attempt,
+      sessionId: session.id,
+      kind: session.kind,
+      title: session.title,
+      prompt: turn.prompt,
       attachments: turn.attachments.map((attachment) => ({ ...attachment, path: attachmentPath(folder, attachment.sha256) })),
-      repository: branch.repository, branch: branch.name, worktree: branch.worktreePath as string,
-      transcript: transcriptPath(folder, session.id), agent, agentSessionId: session.agentSessionId,
-      permissions: permissions(), keepRunning: keepRunning(), timeLimits,
+      repository: branch.repository,
+      branch: branch.name,
+      worktree: branch.worktreePath as string,
+      transcript: transcriptPath(folder, session.id),
+      agent,
+      agentSessionId: session.agentSessionId,
+      permissions: permissions(),
+      keepRunning: keepRunning(),
+      timeLimits,
     };
   }
 
@@ -230,7 +261,11 @@ export class Dispatcher {
     await this.#store.commit((tx) => {
       const row = tx.get('branch', branch.id);
       if (row?.worktreeState !== 'ready') return;
-      tx.update('branch', branch.id, { worktreeState: worktreeTransition(row.worktreeState, 'missing'), worktreeStep: null, changedAt: this.#options.now() });
+      tx.update('branch', branch.id, {
+        worktreeState: worktreeTransition(row.worktreeState, 'missing'),
+        worktreeStep: null,
+        changedAt: this.#options.now(),
+      });
       tx.event('worktree:missing', branch.id);
     });
   }
@@ -254,8 +289,13 @@ export class Dispatcher {
       const turn = tx.get('turn', status.turnId);
       if (!turn || turn.hostId !== client.hostId || turn.attempt !== status.attempt || !isActive(turn.state)) return;
       const session = tx.get('session', turn.sessionId) as Session;
-      const known = { agentSessionId: status.agentSessionId, agentInfo: status.agentInfo ?? session.agentInfo, retired: status.retired };
-      if (Object.entries(known).some(([name, value]) => session[name as keyof Session] !== value)) tx.update('session', session.id, known);
+      const known = {
+        agentSessionId: status.agentSessionId,
+        agentInfo: status.agentInfo ?? session.agentInfo,
+        retired: status.retired,
+      };
+      if (Object.entries(known).some(([name, value]) => session[name as keyof Session] !== value))
+        tx.update('session', session.id, known);
       let row = turn;
       if (turn.state === 'starting' && (status.state === 'running' || status.outcome === 'completed')) {
         row = { ...turn, state: turnTransition(turn.state, 'running'), startSha: status.startSha };
@@ -263,14 +303,25 @@ export class Dispatcher {
         tx.event('running', turn.branchId, turn.id);
       }
       if (status.state === 'ended') {
-        this.#end(tx, row, { outcome: status.outcome ?? 'interrupted', message: status.message, startSha: status.startSha, endSha: status.endSha });
+        this.#end(tx, row, {
+          outcome: status.outcome ?? 'interrupted',
+          message: status.message,
+          startSha: status.startSha,
+          endSha: status.endSha,
+        });
       } else if (row.permission?.id !== status.permission?.id || row.silentSince !== status.silentSince) {
         tx.update('turn', row.id, { permission: status.permission, silentSince: status.silentSince });
-        if (status.permission && row.permission?.id !== status.permission.id) tx.update('session', row.sessionId, { unread: true });
+        if (status.permission && row.permission?.id !== status.permission.id)
+          tx.update('session', row.sessionId, { unread: true });
       }
     });
     if (status.state === 'ended') this.#options.hosts.prepare(); // The next prompt need not wait for a process; unused, it ends itself.
-    if (status.state === 'ended' && this.#options.catalog().find(this.#agentOf(status))?.builtIn && !this.#goesOnWith(status.sessionId)) client.shutdown();
+    if (
+      status.state === 'ended' &&
+      this.#options.catalog().find(this.#agentOf(status))?.builtIn &&
+      !this.#goesOnWith(status.sessionId)
+    )
+      client.shutdown();
   }
 
   #agentOf(status: TurnStatus): string {
@@ -325,7 +376,13 @@ export class Dispatcher {
         this.#end(tx, row, { outcome: 'cancelled', message: null, startSha: null, endSha: null });
       } else if (found.kind === 'handedOver' || row.state === 'running') {
         const startSha = found.kind === 'handedOver' ? found.startSha : null;
-        this.#end(tx, row, { outcome: 'interrupted', message: 'The agent\'s process ended before the turn was over. Look at what it did in the worktree, then retry or skip it.', startSha, endSha: null });
+        this.#end(tx, row, {
+          outcome: 'interrupted',
+          message:
+            "The agent's process ended before the turn was over. Look at what it did in the worktree, then retry or skip it.",
+          startSha,
+          endSha: null,
+        });
       } else this.#putBack(tx, row);
     });
   }
@@ -345,7 +402,13 @@ export class Dispatcher {
     const times = (this.#putBacks.get(row.id) ?? 0) + 1;
     this.#putBacks.set(row.id, times);
     if (times > mostPutBacks) {
-      this.#end(tx, row, { outcome: 'failed', message: 'The agent host ended several times before the agent could start. "Show Log" says more; retry when it is mended.', startSha: null, endSha: null });
+      this.#end(tx, row, {
+        outcome: 'failed',
+        message:
+          'The agent host ended several times before the agent could start. "Show Log" says more; retry when it is mended.',
+        startSha: null,
+        endSha: null,
+      });
       return;
     }
     tx.update('turn', row.id, { state: turnTransition(row.state, 'queued'), hostId: null, startedAt: null });
@@ -356,7 +419,8 @@ export class Dispatcher {
   respond(permissionId: string, optionId: string): void {
     for (const turn of this.#store.state.active()) {
       if (turn.permission?.id !== permissionId) continue;
-      if (!turn.permission.options.some((option) => option.optionId === optionId)) throw new RefusedError('The agent did not offer this option.');
+      if (!turn.permission.options.some((option) => option.optionId === optionId))
+        throw new RefusedError('The agent did not offer this option.');
       const client = turn.hostId ? this.#options.hosts.connected(turn.hostId) : undefined;
       if (!client) throw new RefusedError('The agent is not connected at the moment. Try again in a few seconds.');
       client.answer(permissionId, optionId);
@@ -385,13 +449,18 @@ const headOf = (tx: Transaction, branchId: string): Turn | undefined =>
 
 /** True when the host knows more of the turn than the store. */
 function isNews(status: TurnStatus, turn: Turn): boolean {
-  return status.state === 'ended' || (status.state === 'running' && turn.state === 'starting')
-    || turn.permission?.id !== status.permission?.id || turn.silentSince !== status.silentSince;
+  return (
+    status.state === 'ended' ||
+    (status.state === 'running' && turn.state === 'starting') ||
+    turn.permission?.id !== status.permission?.id ||
+    turn.silentSince !== status.silentSince
+  );
 }
 
 /** A conversation is only ever continued in its own worktree (requirement 32). */
 function unusableSession(session: Session, branch: Branch): string | undefined {
   if (session.retired) return session.retired;
-  if (session.agentSessionId === null || session.worktreePath === null || session.worktreePath === branch.worktreePath) return undefined;
+  if (session.agentSessionId === null || session.worktreePath === null || session.worktreePath === branch.worktreePath)
+    return undefined;
   return `This conversation belongs to ${session.worktreePath}, and the branch's worktree is ${branch.worktreePath} now. Queue a new session instead; the transcript is kept.`;
 }

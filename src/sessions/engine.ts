@@ -187,7 +187,10 @@ export class Engine {
   /** What decides which turns start and why the others wait; a viewer sees what it can. */
   queueSnapshot(): QueueSnapshot {
     const { settings, trusted } = this.#options;
-    return this.#owner?.dispatcher.snapshot() ?? queueSnapshot(this.state, { catalog: this.catalog, limit: settings.maxConcurrentTurns(), trusted: trusted(), inFlight: 0 });
+    return (
+      this.#owner?.dispatcher.snapshot() ??
+      queueSnapshot(this.state, { catalog: this.catalog, limit: settings.maxConcurrentTurns(), trusted: trusted(), inFlight: 0 })
+    );
   }
 
   /** Looks again: settings, trust or the outside world may have changed. */
@@ -220,7 +223,8 @@ export class Engine {
 
   /** Another window owns the queue: it is shown, until that window is gone. */
   #showOthers(name: string): void {
-    this.readOnlyReason = 'Another window has this workspace\'s queue open, so this one only shows it. Use that window, or close it to work here.';
+    this.readOnlyReason =
+      "Another window has this workspace's queue open, so this one only shows it. Use that window, or close it to work here.";
     this.#watch();
     void this.#waitForTurn(name);
   }
@@ -283,7 +287,14 @@ export class Engine {
     const { folder, loadDatabase, onProblem } = this.#options;
     let store: Store | undefined;
     try {
-      store = await Store.open({ files: this.#files, folder, makeDatabase: await loadDatabase(), owner: this.#newId(), now: this.#now, onProblem });
+      store = await Store.open({
+        files: this.#files,
+        folder,
+        makeDatabase: await loadDatabase(),
+        owner: this.#newId(),
+        now: this.#now,
+        onProblem,
+      });
       await this.#recoverAsOwner(store);
     } catch (error) {
       await store?.close();
@@ -302,7 +313,11 @@ export class Engine {
     this.#opened.resolve();
     const { outside } = this.#options;
     const hostsOptions: HostsOptions = {
-      folder: join(folder, 'hosts'), program: join(programs, 'agentHost.js'), epoch: store.epoch, newId, log,
+      folder: join(folder, 'hosts'),
+      program: join(programs, 'agentHost.js'),
+      epoch: store.epoch,
+      newId,
+      log,
       events: {
         onStatus: (client, status) => dispatcher.follow(client, status),
         onEntries: (sessionId, entries) => {
@@ -313,7 +328,14 @@ export class Engine {
     };
     const hosts = outside?.makeHosts(hostsOptions) ?? new Hosts(hostsOptions);
     const dispatcher = new Dispatcher({
-      store, hosts, folder, now, newId, log, onProblem, trusted,
+      store,
+      hosts,
+      folder,
+      now,
+      newId,
+      log,
+      onProblem,
+      trusted,
       tipOf: outside?.tipOf ?? reviewedTip,
       catalog: () => this.catalog,
       maxConcurrentTurns: settings.maxConcurrentTurns,
@@ -325,12 +347,34 @@ export class Engine {
       canReview: (agent) => agent !== shellAgentId,
     });
     const provisioner = new Provisioner({
-      store, logs: join(folder, 'logs'), now, log, trusted, settings: settings.worktrees, ownCheckouts: this.#options.ownCheckouts,
+      store,
+      logs: join(folder, 'logs'),
+      now,
+      log,
+      trusted,
+      settings: settings.worktrees,
+      ownCheckouts: this.#options.ownCheckouts,
       failHead: (tx, branchId, message) => dispatcher.failHead(tx, branchId, message),
       ...(outside ? { steps: outside.steps } : {}),
     });
-    const queue = new Queue({ store, files: this.#files, folder, newId, now, openFolders: this.#options.openFolders, defaultAgent: settings.defaultAgent });
-    const removal = new BranchRemoval({ store, queue, hosts, provisioner, now, log, ...(outside ? { removeWorktree: outside.removeWorktree } : {}) });
+    const queue = new Queue({
+      store,
+      files: this.#files,
+      folder,
+      newId,
+      now,
+      openFolders: this.#options.openFolders,
+      defaultAgent: settings.defaultAgent,
+    });
+    const removal = new BranchRemoval({
+      store,
+      queue,
+      hosts,
+      provisioner,
+      now,
+      log,
+      ...(outside ? { removeWorktree: outside.removeWorktree } : {}),
+    });
     store.onDidChange((change) => {
       provisioner.reconcile();
       dispatcher.reconcile();

@@ -48,7 +48,8 @@ export function queueSnapshot(state: Projection, { catalog, limit, trusted, inFl
         for (const id of state.branchesWithWork()) yield lineOf(id);
       },
     },
-    limit, trusted,
+    limit,
+    trusted,
     active: Array.from(state.active()).length + inFlight,
     isInstalled: (sessionId) => {
       const agent = state.session(sessionId)?.agent ?? '';
@@ -78,13 +79,21 @@ export function nextTurns(snapshot: QueueSnapshot, isStarting: (branchId: string
   const able: BranchLine['line'][number][] = [];
   for (const branch of snapshot.branches.values()) {
     const head = branch.line[0];
-    if (head && !isActive(head.state) && !isStarting(branch.id) && reasonOf(branch, head, snapshot) === undefined) able.push(head);
+    if (head && !isActive(head.state) && !isStarting(branch.id) && reasonOf(branch, head, snapshot) === undefined)
+      able.push(head);
   }
-  return able.sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1)).slice(0, free).map((turn) => turn.id);
+  return able
+    .sort((a, b) => a.position - b.position || (a.id < b.id ? -1 : 1))
+    .slice(0, free)
+    .map((turn) => turn.id);
 }
 
 /** Why a queued turn waits; undefined for one that starts now, or that is not queued. */
-export function waitingFor(turn: BranchLine['line'][number], snapshot: QueueSnapshot, branch: BranchLine | undefined): WaitingReason | undefined {
+export function waitingFor(
+  turn: BranchLine['line'][number],
+  snapshot: QueueSnapshot,
+  branch: BranchLine | undefined,
+): WaitingReason | undefined {
   if (turn.state !== 'queued' || !branch) return undefined;
   const reason = reasonOf(branch, turn, snapshot);
   if (reason === 'trust' || reason === 'paused' || reason === 'worktree') return reason;

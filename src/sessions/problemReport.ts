@@ -30,9 +30,14 @@ const turnsShown = 60;
 export function problemReport({ engine, versions, log, secrets, prompts, paths }: ReportOptions): string {
   const clean = cleaner(engine, { prompts, paths, secrets });
   const sections = [
-    '# Branchline problem report', '',
-    `What is left out: ${[prompts ? '' : 'prompts and titles', paths ? '' : 'paths and names of branches', 'secrets'].filter(Boolean).join(', ')}. Read it before you share it.`, '',
-    '## Versions', '', ...Object.entries(versions).map(([name, version]) => `- ${name}: ${version}`), '',
+    '# Branchline problem report',
+    '',
+    `What is left out: ${[prompts ? '' : 'prompts and titles', paths ? '' : 'paths and names of branches', 'secrets'].filter(Boolean).join(', ')}. Read it before you share it.`,
+    '',
+    '## Versions',
+    '',
+    ...Object.entries(versions).map(([name, version]) => `- ${name}: ${version}`),
+    '',
   ];
   if (engine) sections.push(...queueOf(engine, clean, { prompts, paths }), ...filesOf(engine));
   else sections.push('No folder is open.', '');
@@ -40,24 +45,52 @@ export function problemReport({ engine, versions, log, secrets, prompts, paths }
   return sections.join('\n');
 }
 
-function queueOf(engine: Engine, clean: (text: string) => string, { prompts, paths }: { prompts: boolean; paths: boolean }): string[] {
+function queueOf(
+  engine: Engine,
+  clean: (text: string) => string,
+  { prompts, paths }: { prompts: boolean; paths: boolean },
+): string[] {
   const { state, ownerNow, readOnlyReason } = engine;
   const numberOf = new Map(Array.from(state.branches(), (branch, index) => [branch.id, index + 1]));
   const lines = [
-    '## Queue', '',
+    '## Queue',
+    '',
     `- ${ownerNow ? `owner, epoch ${ownerNow.store.epoch}, store ${ownerNow.store.mode}` : `only shown: ${clean(readOnlyReason ?? 'it is being opened')}`}`,
-    `- ${state.counts.branches} branches, ${state.counts.sessions} sessions, ${state.counts.turns} turns`, '',
+    `- ${state.counts.branches} branches, ${state.counts.sessions} sessions, ${state.counts.turns} turns`,
+    '',
   ];
   for (const branch of state.branches()) {
-    const words = [branch.worktreeState, branch.worktreeStep, branch.adopted ? 'adopted' : '', `paused ${branch.paused}`, `background setup ${branch.backgroundSetup}`].filter(Boolean).join(', ');
-    lines.push(`- branch ${numberOf.get(branch.id)}${paths ? ` \`${branch.name}\` at \`${branch.worktreePath ?? 'nowhere'}\`` : ''}: ${words}${branch.worktreeError ? `; ${clean(branch.worktreeError.message)}` : ''}`);
+    const words = [
+      branch.worktreeState,
+      branch.worktreeStep,
+      branch.adopted ? 'adopted' : '',
+      `paused ${branch.paused}`,
+      `background setup ${branch.backgroundSetup}`,
+    ]
+      .filter(Boolean)
+      .join(', ');
+    lines.push(
+      `- branch ${numberOf.get(branch.id)}${paths ? ` \`${branch.name}\` at \`${branch.worktreePath ?? 'nowhere'}\`` : ''}: ${words}${branch.worktreeError ? `; ${clean(branch.worktreeError.message)}` : ''}`,
+    );
     const turns = state.sessionsOf(branch.id).flatMap((session) => state.turnsOf(session.id).map((turn) => ({ session, turn })));
     for (const { session, turn } of turns.slice(-turnsShown)) {
-      lines.push(`  - turn ${turn.id} of a ${session.kind} by \`${session.agent}\` (${sessionState(session, state.turnsOf(session.id), branch)}): ${turn.state}, attempt ${turn.attempt}${turn.permission ? ', asks' : ''}${turn.error ? `; ${clean(turn.error.message)}` : ''}${prompts ? `; ${JSON.stringify(clean(turn.prompt.slice(0, 500)))}` : ''}`);
+      lines.push(
+        `  - turn ${turn.id} of a ${session.kind} by \`${session.agent}\` (${sessionState(session, state.turnsOf(session.id), branch)}): ${turn.state}, attempt ${turn.attempt}${turn.permission ? ', asks' : ''}${turn.error ? `; ${clean(turn.error.message)}` : ''}${prompts ? `; ${JSON.stringify(clean(turn.prompt.slice(0, 500)))}` : ''}`,
+      );
     }
   }
   const events = ownerNow?.store.recentEvents(eventsShown) ?? [];
-  return [...lines, '', '## Last events', '', ...events.map((event) => `- ${new Date(event.at).toISOString()} ${event.kind}, branch ${numberOf.get(event.branchId) ?? 'gone'}${event.turnId ? `, turn ${event.turnId}` : ''}`), ''];
+  return [
+    ...lines,
+    '',
+    '## Last events',
+    '',
+    ...events.map(
+      (event) =>
+        `- ${new Date(event.at).toISOString()} ${event.kind}, branch ${numberOf.get(event.branchId) ?? 'gone'}${event.turnId ? `, turn ${event.turnId}` : ''}`,
+    ),
+    '',
+  ];
 }
 
 function filesOf({ folder }: Engine): string[] {
@@ -77,7 +110,10 @@ function filesOf({ folder }: Engine): string[] {
 }
 
 /** Takes out of a text what is not to be told; longer texts first, so that a name inside a path goes with its path. */
-function cleaner(engine: Engine | undefined, { prompts, paths, secrets }: { prompts: boolean; paths: boolean; secrets: readonly string[] }): (text: string) => string {
+function cleaner(
+  engine: Engine | undefined,
+  { prompts, paths, secrets }: { prompts: boolean; paths: boolean; secrets: readonly string[] },
+): (text: string) => string {
   const hidden = new Map<string, string>();
   const hide = (text: string | null | undefined, by: string) => {
     if (text && text.length > 2) hidden.set(text, by);

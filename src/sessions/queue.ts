@@ -65,8 +65,10 @@ export class Queue {
     checkPrompt(input.prompt, input.attachments);
     const repository = this.#repositoryOf(input.repository);
     if (input.base === '') throw new RefusedError('The base is empty. Name a branch or commit, or leave it out.');
-    if (input.base?.startsWith('-')) throw new RefusedError(`"${input.base}" can't be a base: it starts with a dash. Name a branch or commit.`);
-    if (input.title === '') throw new RefusedError('The title is empty. Give one, or leave it out to have it made from the prompt.');
+    if (input.base?.startsWith('-'))
+      throw new RefusedError(`"${input.base}" can't be a base: it starts with a dash. Name a branch or commit.`);
+    if (input.title === '')
+      throw new RefusedError('The title is empty. Give one, or leave it out to have it made from the prompt.');
     if (input.branch !== undefined) {
       const problem = branchNameProblem(input.branch);
       if (problem) throw new RefusedError(`"${input.branch}" can't be the name of a branch: ${problem}. Choose another name.`);
@@ -103,7 +105,8 @@ export class Queue {
       const turn = queuedTurn(tx, turnId, 'edited');
       const session = tx.get('session', turn.sessionId);
       tx.update('turn', turnId, { prompt });
-      if (session && session.title === titleFromPrompt(turn.prompt)) tx.update('session', session.id, { title: titleFromPrompt(prompt) });
+      if (session && session.title === titleFromPrompt(turn.prompt))
+        tx.update('session', session.id, { title: titleFromPrompt(prompt) });
       tx.event('edited', turn.branchId, turnId);
     });
   }
@@ -113,20 +116,25 @@ export class Queue {
    * `restore` puts all of it back in its place.
    */
   async remove(turnId: string): Promise<{ restore: () => Promise<void> }> {
-    const removed = await this.#store.commit((tx) => {
-      const turn = someTurn(tx, turnId);
-      if (isActive(turn.state)) throw new RefusedError('This turn is running. Cancel it first.');
-      if (turn.state === 'completed') throw new RefusedError('This turn has run; its transcript is kept. Remove the branch to clear it away.');
-      const session = tx.get('session', turn.sessionId) as Session;
-      const branch = tx.get('branch', turn.branchId) as Branch;
-      tx.event('removed', turn.branchId, turnId);
-      tx.remove('turn', turnId);
-      if (tx.select('turn', 'sessionId = ? LIMIT 1', [turn.sessionId]).length === 0) {
-        tx.remove('session', turn.sessionId);
-        if (branch.worktreeState === 'queued' && tx.select('session', 'branchId = ? LIMIT 1', [branch.id]).length === 0) tx.remove('branch', branch.id);
-      }
-      return { turn, session, branch };
-    }, { essential: true });
+    const removed = await this.#store.commit(
+      (tx) => {
+        const turn = someTurn(tx, turnId);
+        if (isActive(turn.state)) throw new RefusedError('This turn is running. Cancel it first.');
+        if (turn.state === 'completed')
+          throw new RefusedError('This turn has run; its transcript is kept. Remove the branch to clear it away.');
+        const session = tx.get('session', turn.sessionId) as Session;
+        const branch = tx.get('branch', turn.branchId) as Branch;
+        tx.event('removed', turn.branchId, turnId);
+        tx.remove('turn', turnId);
+        if (tx.select('turn', 'sessionId = ? LIMIT 1', [turn.sessionId]).length === 0) {
+          tx.remove('session', turn.sessionId);
+          if (branch.worktreeState === 'queued' && tx.select('session', 'branchId = ? LIMIT 1', [branch.id]).length === 0)
+            tx.remove('branch', branch.id);
+        }
+        return { turn, session, branch };
+      },
+      { essential: true },
+    );
     return { restore: () => this.#restore(removed) };
   }
 
@@ -134,7 +142,11 @@ export class Queue {
     return this.#store.commit((tx) => {
       if (tx.get('turn', turn.id)) return;
       const home = tx.get('branch', branch.id);
-      if (home && home.worktreeState !== branch.worktreeState && (home.worktreeState === 'removing' || home.worktreeState === 'removed')) {
+      if (
+        home &&
+        home.worktreeState !== branch.worktreeState &&
+        (home.worktreeState === 'removing' || home.worktreeState === 'removed')
+      ) {
         throw new RefusedError(`"${branch.name}" was removed meanwhile. Queue the turn anew.`);
       }
       const sameName = tx.select('branch', 'repository = ? AND name = ?', [branch.repository, branch.name])[0];
@@ -168,7 +180,13 @@ export class Queue {
       const line = queuedOf(tx, turn.branchId);
       const place = line.findIndex((other) => other.id === turnId);
       const wanted = Math.min(Math.max(place + steps, 0), line.length - 1);
-      if (wanted !== place) this.#place(tx, turn, line.filter((other) => other.id !== turnId), wanted);
+      if (wanted !== place)
+        this.#place(
+          tx,
+          turn,
+          line.filter((other) => other.id !== turnId),
+          wanted,
+        );
     });
   }
 
@@ -181,7 +199,8 @@ export class Queue {
     if (isActive(turn.state)) {
       if (!turn.cancelRequested) tx.update('turn', turn.id, { cancelRequested: true });
     } else {
-      if (!canTurnBecome(turn.state, 'cancelled')) throw new RefusedError('This turn has ended already, so there is nothing to cancel.');
+      if (!canTurnBecome(turn.state, 'cancelled'))
+        throw new RefusedError('This turn has ended already, so there is nothing to cancel.');
       const endedOrder = tx.event('cancelled', turn.branchId, turn.id);
       tx.update('turn', turn.id, { state: turnTransition(turn.state, 'cancelled'), endedAt: this.#options.now(), endedOrder });
     }
@@ -192,12 +211,25 @@ export class Queue {
     return this.#store.commit((tx) => {
       const turn = someTurn(tx, turnId);
       if (!canTurnBecome(turn.state, 'queued') || isActive(turn.state)) {
-        throw new RefusedError(turn.state === 'completed' ? 'This turn completed; queue a follow-up instead.' : 'This turn has not ended, so it can\'t be retried.');
+        throw new RefusedError(
+          turn.state === 'completed'
+            ? 'This turn completed; queue a follow-up instead.'
+            : "This turn has not ended, so it can't be retried.",
+        );
       }
       openSession(tx, turn.sessionId);
       tx.update('turn', turnId, {
-        state: turnTransition(turn.state, 'queued'), error: null, endedAt: null, endedOrder: null, startedAt: null, startSha: null, endSha: null,
-        hostId: null, cancelRequested: false, permission: null, silentSince: null,
+        state: turnTransition(turn.state, 'queued'),
+        error: null,
+        endedAt: null,
+        endedOrder: null,
+        startedAt: null,
+        startSha: null,
+        endSha: null,
+        hostId: null,
+        cancelRequested: false,
+        permission: null,
+        silentSince: null,
       });
       const branch = tx.get('branch', turn.branchId);
       if (branch?.paused === 'failure') tx.update('branch', branch.id, { paused: 'no' });
@@ -212,7 +244,8 @@ export class Queue {
       const turn = queuedTurn(tx, turnId, 'sent now');
       const line = queuedOf(tx, turn.branchId).filter((other) => other.id !== turnId);
       this.#place(tx, turn, line, 0);
-      for (const active of tx.select('turn', "branchId = ? AND state IN ('starting', 'running')", [turn.branchId])) this.#cancel(tx, active);
+      for (const active of tx.select('turn', "branchId = ? AND state IN ('starting', 'running')", [turn.branchId]))
+        this.#cancel(tx, active);
       tx.update('branch', turn.branchId, { paused: 'no' });
     });
   }
@@ -250,7 +283,8 @@ export class Queue {
 
   #retryProvisioning(tx: Transaction, branch: Branch): void {
     tx.update('branch', branch.id, {
-      worktreeState: worktreeTransition('failed', branch.worktreeStep ? 'provisioning' : 'queued'), changedAt: this.#options.now(),
+      worktreeState: worktreeTransition('failed', branch.worktreeStep ? 'provisioning' : 'queued'),
+      changedAt: this.#options.now(),
     });
     tx.event('worktree:retried', branch.id);
   }
@@ -284,19 +318,36 @@ export class Queue {
     for (const branch of this.#store.state.branches()) {
       if (branch.repository === repository) names.add(branch.name.toLowerCase());
     }
-    return branchNameFromPrompt(prompt, (name) =>
-      names.has(name) || this.#namesOnTheirWay.has(`${repository}\0${name}`) || hasBranch(repository, name));
+    return branchNameFromPrompt(
+      prompt,
+      (name) => names.has(name) || this.#namesOnTheirWay.has(`${repository}\0${name}`) || hasBranch(repository, name),
+    );
   }
 
   #branchFor(tx: Transaction, repository: string, name: string, base: string | null): string {
-    const known = this.#store.state.branchNamed(repository, name) ?? tx.select('branch', 'repository = ? AND name = ?', [repository, name])[0];
+    const known =
+      this.#store.state.branchNamed(repository, name) ??
+      tx.select('branch', 'repository = ? AND name = ?', [repository, name])[0];
     const branch = known && tx.get('branch', known.id);
     const now = this.#options.now();
     if (!branch) {
       const id = this.#options.newId();
       tx.insert('branch', {
-        id, repository, name, base, baseSha: null, worktreeState: 'queued', worktreeStep: null, worktreePath: null,
-        worktreeError: null, adopted: false, backgroundSetup: 'none', paused: 'no', unread: false, createdAt: now, changedAt: now,
+        id,
+        repository,
+        name,
+        base,
+        baseSha: null,
+        worktreeState: 'queued',
+        worktreeStep: null,
+        worktreePath: null,
+        worktreeError: null,
+        adopted: false,
+        backgroundSetup: 'none',
+        paused: 'no',
+        unread: false,
+        createdAt: now,
+        changedAt: now,
         madeOrder: tx.nextEvent(),
       });
       return id;
@@ -304,8 +355,16 @@ export class Queue {
     if (branch.worktreeState === 'removing') throw new RefusedError(`"${name}" is being removed. Try again in a moment.`);
     if (branch.worktreeState === 'removed') {
       tx.update('branch', branch.id, {
-        worktreeState: worktreeTransition('removed', 'queued'), worktreeStep: null, worktreePath: null, worktreeError: null,
-        base, baseSha: null, adopted: false, backgroundSetup: 'none', paused: 'no', changedAt: now,
+        worktreeState: worktreeTransition('removed', 'queued'),
+        worktreeStep: null,
+        worktreePath: null,
+        worktreeError: null,
+        base,
+        baseSha: null,
+        adopted: false,
+        backgroundSetup: 'none',
+        paused: 'no',
+        changedAt: now,
       });
     }
     return branch.id;
@@ -313,9 +372,21 @@ export class Queue {
 
   #newSession(branchId: string, input: NewSession, madeOrder: number): Session {
     return {
-      id: this.#options.newId(), branchId, kind: input.kind ?? 'commit', agent: input.agent ?? this.#options.defaultAgent(),
-      title: input.title ?? titleFromPrompt(input.prompt), createdAt: this.#options.now(), agentSessionId: null, agentInfo: null,
-      worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false, madeOrder,
+      id: this.#options.newId(),
+      branchId,
+      kind: input.kind ?? 'commit',
+      agent: input.agent ?? this.#options.defaultAgent(),
+      title: input.title ?? titleFromPrompt(input.prompt),
+      createdAt: this.#options.now(),
+      agentSessionId: null,
+      agentInfo: null,
+      worktreePath: null,
+      tipSha: null,
+      mergeBaseSha: null,
+      retired: null,
+      closed: false,
+      unread: false,
+      madeOrder,
     };
   }
 
@@ -323,9 +394,25 @@ export class Queue {
     const id = this.#options.newId();
     this.#lastPosition = Math.max(this.#lastPosition, Math.floor(this.#store.state.lastPosition)) + 1;
     tx.insert('turn', {
-      id, sessionId: session.id, branchId: session.branchId, state: 'queued', prompt, attachments, position: this.#lastPosition,
-      queuedAt: this.#options.now(), startedAt: null, endedAt: null, startSha: null, endSha: null, error: null, hostId: null,
-      attempt: 0, cancelRequested: false, permission: null, silentSince: null, endedOrder: null,
+      id,
+      sessionId: session.id,
+      branchId: session.branchId,
+      state: 'queued',
+      prompt,
+      attachments,
+      position: this.#lastPosition,
+      queuedAt: this.#options.now(),
+      startedAt: null,
+      endedAt: null,
+      startSha: null,
+      endSha: null,
+      error: null,
+      hostId: null,
+      attempt: 0,
+      cancelRequested: false,
+      permission: null,
+      silentSince: null,
+      endedOrder: null,
     });
     tx.event('queued', session.branchId, id);
     return id;
@@ -345,14 +432,17 @@ export class Queue {
 
   async #keepAttachments(attachments: NewAttachment[] | undefined): Promise<Attachment[]> {
     const kept: Attachment[] = [];
-    for (const attachment of attachments ?? []) kept.push(await keepAttachment(this.#options.files, this.#options.folder, attachment));
+    for (const attachment of attachments ?? [])
+      kept.push(await keepAttachment(this.#options.files, this.#options.folder, attachment));
     return kept;
   }
 }
 
 function checkPrompt(prompt: string, attachments: readonly unknown[] | undefined): void {
-  if (prompt.trim() === '' && !attachments?.length) throw new RefusedError('The prompt is empty. Write what the agent should do.');
-  if (prompt.length > longestPrompt) throw new RefusedError('The prompt is longer than a million characters. Put the text in a file and attach it.');
+  if (prompt.trim() === '' && !attachments?.length)
+    throw new RefusedError('The prompt is empty. Write what the agent should do.');
+  if (prompt.length > longestPrompt)
+    throw new RefusedError('The prompt is longer than a million characters. Put the text in a file and attach it.');
 }
 
 function someTurn(tx: Transaction, turnId: string): Turn {
@@ -384,7 +474,9 @@ function openSession(tx: Transaction, sessionId: string): Session {
   if (session.retired) throw new RefusedError(session.retired);
   const branch = tx.get('branch', session.branchId);
   if (!branch || branch.worktreeState === 'removing' || branch.worktreeState === 'removed') {
-    throw new RefusedError(`"${branch?.name ?? 'The branch'}" was removed, and its sessions with it. Queue a new session; the transcript is kept.`);
+    throw new RefusedError(
+      `"${branch?.name ?? 'The branch'}" was removed, and its sessions with it. Queue a new session; the transcript is kept.`,
+    );
   }
   return session;
 }

@@ -38,7 +38,8 @@ export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndO
   });
   if (end.outcome !== 'cancelled') tx.update('session', turn.sessionId, { unread: true });
   const branch = tx.get('branch', turn.branchId);
-  if (failed && options.onFailure() === 'pause' && branch?.paused === 'no') tx.update('branch', turn.branchId, { paused: 'failure' });
+  if (failed && options.onFailure() === 'pause' && branch?.paused === 'no')
+    tx.update('branch', turn.branchId, { paused: 'failure' });
   if (end.outcome === 'completed' && options.autoReview()) queueReview(tx, turn, end, options);
 }
 
@@ -60,15 +61,42 @@ function queueReview(tx: Transaction, turn: Turn, end: TurnEnd, { canReview, new
   const id = newId();
   const turnId = newId();
   tx.insert('session', {
-    id, branchId: turn.branchId, kind: 'review', agent: session.agent, title: `Review: ${session.title}`, createdAt: now(),
-    agentSessionId: null, agentInfo: null, worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false,
+    id,
+    branchId: turn.branchId,
+    kind: 'review',
+    agent: session.agent,
+    title: `Review: ${session.title}`,
+    createdAt: now(),
+    agentSessionId: null,
+    agentInfo: null,
+    worktreePath: null,
+    tipSha: null,
+    mergeBaseSha: null,
+    retired: null,
+    closed: false,
+    unread: false,
     madeOrder: tx.nextEvent(),
   });
   tx.insert('turn', {
-    id: turnId, sessionId: id, branchId: turn.branchId, state: 'queued',
+    id: turnId,
+    sessionId: id,
+    branchId: turn.branchId,
+    state: 'queued',
     prompt: `Review the commits ${end.startSha}..${end.endSha} on this branch. Look for bugs, missing tests and unclear code. Change nothing; list what you find, the most important first.`,
-    attachments: [], position: turn.position + 1, queuedAt: now(), startedAt: null, endedAt: null, startSha: null, endSha: null,
-    error: null, hostId: null, attempt: 0, cancelRequested: false, permission: null, silentSince: null, endedOrder: null,
+    attachments: [],
+    position: turn.position + 1,
+    queuedAt: now(),
+    startedAt: null,
+    endedAt: null,
+    startSha: null,
+    endSha: null,
+    error: null,
+    hostId: null,
+    attempt: 0,
+    cancelRequested: false,
+    permission: null,
+    silentSince: null,
+    endedOrder: null,
   });
   tx.event('queued', turn.branchId, turnId);
 }

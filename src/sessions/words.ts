@@ -1,6 +1,13 @@
 /** States and reasons in words for people: one wording for tree, status bar, timeline and notifications. Pure. */
 import { isActive } from '../model/transitions.ts';
-import { type Branch, type ProvisioningStep, provisioningSteps, type Session, type Turn, type WaitingReason } from '../model/types.ts';
+import {
+  type Branch,
+  type ProvisioningStep,
+  provisioningSteps,
+  type Session,
+  type Turn,
+  type WaitingReason,
+} from '../model/types.ts';
 
 export const stepWords: Record<ProvisioningStep, string> = {
   resolveBase: 'Finding the base',
@@ -79,7 +86,13 @@ export function turnInWords(turn: Pick<Turn, 'state' | 'permission' | 'cancelReq
 /** The first turn of a session is called by its title, a follow-up by its prompt. */
 export function turnTitle(turn: Pick<Turn, 'id' | 'prompt'>, session: Session, firstTurnId: string | undefined): string {
   if (turn.id === firstTurnId) return session.title;
-  return turn.prompt.split('\n').find((line) => line.trim() !== '')?.trim().slice(0, 200) ?? session.title;
+  return (
+    turn.prompt
+      .split('\n')
+      .find((line) => line.trim() !== '')
+      ?.trim()
+      .slice(0, 200) ?? session.title
+  );
 }
 
 /** Milliseconds between two looks at how long something has been going on, once it has for a while. */

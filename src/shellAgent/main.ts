@@ -49,7 +49,11 @@ const app = agent({ name: 'branchline-shell' })
     }
   });
 
-async function runScript(sessionId: string, prompt: ContentBlock[], client: AgentContext): Promise<{ stopReason: 'end_turn' | 'cancelled' }> {
+async function runScript(
+  sessionId: string,
+  prompt: ContentBlock[],
+  client: AgentContext,
+): Promise<{ stopReason: 'end_turn' | 'cancelled' }> {
   const cwd = folders.get(sessionId);
   if (!cwd) throw RequestError.sessionNotFound(sessionId);
   if (runs.has(sessionId)) throw RequestError.invalidRequest(undefined, 'A script of this session is running already.');
@@ -72,15 +76,16 @@ async function runScript(sessionId: string, prompt: ContentBlock[], client: Agen
   try {
     let sending = 0;
     let lastHeard = 0;
-    const stream = (source: Readable, name: 'stdout' | 'stderr') => forward(source, async (text) => {
-      sending += 1;
-      await client.notify(methods.client.session.update, {
-        sessionId,
-        update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text }, _meta: { [streamMeta]: name } },
+    const stream = (source: Readable, name: 'stdout' | 'stderr') =>
+      forward(source, async (text) => {
+        sending += 1;
+        await client.notify(methods.client.session.update, {
+          sessionId,
+          update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text }, _meta: { [streamMeta]: name } },
+        });
+        sending -= 1;
+        lastHeard = performance.now();
       });
-      sending -= 1;
-      lastHeard = performance.now();
-    });
     const drained = Promise.all([stream(child.stdout as Readable, 'stdout'), stream(child.stderr as Readable, 'stderr')]);
     const { code, signal } = await ended(child);
     endGroup(child, 'SIGKILL'); // What the script left running in the background ends with it.
@@ -129,7 +134,10 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 }
 
 const connection = app.connect(
-  ndJsonStream(Writable.toWeb(process.stdout) as WritableStream<Uint8Array>, Readable.toWeb(process.stdin) as unknown as ReadableStream<Uint8Array>),
+  ndJsonStream(
+    Writable.toWeb(process.stdout) as WritableStream<Uint8Array>,
+    Readable.toWeb(process.stdin) as unknown as ReadableStream<Uint8Array>,
+  ),
 );
 void connection.closed.then(() => {
   for (const { child } of runs.values()) endGroup(child, 'SIGKILL');

@@ -28,7 +28,10 @@ const underWay = new Map<string, Promise<void>>();
 export async function keepAttachment(files: StoreFileSystem, folder: string, attachment: NewAttachment): Promise<Attachment> {
   const { name, mimeType } = attachment;
   const data = await contentOf(attachment);
-  if (data.byteLength > largestAttachment) throw new RefusedError(`"${name}" is larger than ${largestAttachment / 1024 / 1024} MB. Attach a smaller file, or name its path in the prompt.`);
+  if (data.byteLength > largestAttachment)
+    throw new RefusedError(
+      `"${name}" is larger than ${largestAttachment / 1024 / 1024} MB. Attach a smaller file, or name its path in the prompt.`,
+    );
   const sha256 = sha256Of(data);
   const path = attachmentPath(folder, sha256);
   const writing = underWay.get(path) ?? keep(files, path, data, sha256).finally(() => underWay.delete(path));
@@ -54,12 +57,15 @@ const sha256Of = (data: Uint8Array): string => createHash('sha256').update(data)
 export async function readAttachment(path: string, { name, sha256 }: Pick<Attachment, 'name' | 'sha256'>): Promise<Buffer> {
   const data = await readFile(path).catch(() => undefined);
   if (data && sha256Of(data) === sha256) return data;
-  throw new RefusedError(`The attachment "${name}" is ${data ? 'damaged' : 'gone'} on disk, so the prompt was not sent without it. Queue the prompt again with the file.`);
+  throw new RefusedError(
+    `The attachment "${name}" is ${data ? 'damaged' : 'gone'} on disk, so the prompt was not sent without it. Queue the prompt again with the file.`,
+  );
 }
 
 async function contentOf({ name, path, base64 }: NewAttachment): Promise<Uint8Array> {
   if (base64 !== undefined) return Buffer.from(base64, 'base64');
-  if (path === undefined || !isAbsolute(path)) throw new RefusedError(`The attachment "${name}" needs an absolute path or its content.`);
+  if (path === undefined || !isAbsolute(path))
+    throw new RefusedError(`The attachment "${name}" needs an absolute path or its content.`);
   try {
     const found = await stat(path);
     if (!found.isFile()) throw new Error('it is not a file');

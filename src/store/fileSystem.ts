@@ -77,7 +77,8 @@ export const isDiskTrouble = (error: unknown): boolean => isFull(error) || hasCo
 /** What happened to a write, and what to do, in words for people. */
 export function storageMessage(error: unknown): string {
   if (isFull(error)) return 'The disk is full, so this could not be saved. Free some space and try again.';
-  if (hasCode(error, 'EROFS', 'EACCES', 'EPERM')) return 'The storage folder of this workspace is not writable, so this could not be saved. Check its permissions and try again.';
+  if (hasCode(error, 'EROFS', 'EACCES', 'EPERM'))
+    return 'The storage folder of this workspace is not writable, so this could not be saved. Check its permissions and try again.';
   return `This could not be saved (${messageOf(error)}). Check the disk and try again.`;
 }
 

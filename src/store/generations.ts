@@ -27,13 +27,22 @@ export function findGenerations(names: readonly string[]): Generation[] {
 }
 
 /** The image, or undefined when the file is gone or not what its name says. */
-export async function readGeneration(files: StoreFileSystem, folder: string, generation: Generation): Promise<Uint8Array | undefined> {
+export async function readGeneration(
+  files: StoreFileSystem,
+  folder: string,
+  generation: Generation,
+): Promise<Uint8Array | undefined> {
   const image = await files.read(join(folder, generation.name));
   return image && checksum(image) === generation.crc ? image : undefined;
 }
 
 /** Durable when it resolves. */
-export async function writeGeneration(files: StoreFileSystem, folder: string, seq: number, image: Uint8Array): Promise<Generation> {
+export async function writeGeneration(
+  files: StoreFileSystem,
+  folder: string,
+  seq: number,
+  image: Uint8Array,
+): Promise<Generation> {
   const crc = checksum(image);
   const name = `index-${String(seq).padStart(12, '0')}.${crc}.db`;
   await replaceFile(files, folder, join(folder, name), image);

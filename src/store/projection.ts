@@ -32,7 +32,8 @@ export class Projection {
 
   /** Events are not held here. */
   row<T extends Exclude<TableName, 'event'>>(table: T, id: string): Tables[T] | undefined {
-    const rows: ReadonlyMap<string, Branch | Session | Turn> = table === 'branch' ? this.#branches : table === 'session' ? this.#sessions : this.#turns;
+    const rows: ReadonlyMap<string, Branch | Session | Turn> =
+      table === 'branch' ? this.#branches : table === 'session' ? this.#sessions : this.#turns;
     return rows.get(id) as Tables[T] | undefined;
   }
   branch(id: string): Branch | undefined {

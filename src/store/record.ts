@@ -74,11 +74,25 @@ export function decodeLine(data: Buffer, offset: number): Line<Header | JournalR
   if (!Array.isArray(parts)) return undefined;
   const end = newline + 1;
   if (parts[0] === 'h') {
-    const [, previous, format, schema, number, epoch, firstSeq] = parts as [string, string, number, number, number, number, number];
+    const [, previous, format, schema, number, epoch, firstSeq] = parts as [
+      string,
+      string,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     return { value: { kind: 'header', format, schema, number, epoch, firstSeq }, crc, previous, end };
   }
   const [seq, previous, batch, index, count, changes, mutations] = parts as [
-    number, string, number, number, number, number, Mutation[],
+    number,
+    string,
+    number,
+    number,
+    number,
+    number,
+    Mutation[],
   ];
   return { value: { kind: 'record', seq, batch, index, count, changes, mutations }, crc, previous, end };
 }

@@ -96,7 +96,14 @@ export async function recover(
     highestEpoch: Math.max(0, ...journals.map((journal) => journal.header?.epoch ?? 0)),
     generations,
     journals: journals.map((journal) => ({ number: journal.number, firstSeq: journal.header?.firstSeq ?? 0 })),
-    unsynced: journals.slice(Math.max(0, journals.findLastIndex((journal) => journal.header))).map((journal) => journal.name),
+    unsynced: journals
+      .slice(
+        Math.max(
+          0,
+          journals.findLastIndex((journal) => journal.header),
+        ),
+      )
+      .map((journal) => journal.name),
     replayed: replay.bytes,
     problems,
     damaged,
@@ -123,7 +130,10 @@ async function loadJournals(files: StoreFileSystem, folder: string, names: reado
     const line = decodeLine(data, 0);
     const header = line?.value.kind === 'header' ? line.value : undefined;
     loaded.push({
-      name, number, data, header,
+      name,
+      number,
+      data,
+      header,
       headerEnd: header && line ? line.end : 0,
       headerCrc: header && line ? line.crc : chainStart,
     });

@@ -21,7 +21,11 @@ export async function keepReserve(files: StoreFileSystem, folder: string): Promi
 }
 
 /** Runs `write`, and once more after giving up the reserve when the disk is full and the work is worth it. */
-export async function withReserve<T>({ files, folder }: { files: StoreFileSystem; folder: string }, write: () => Promise<T>, essential = true): Promise<T> {
+export async function withReserve<T>(
+  { files, folder }: { files: StoreFileSystem; folder: string },
+  write: () => Promise<T>,
+  essential = true,
+): Promise<T> {
   try {
     return await write();
   } catch (error) {

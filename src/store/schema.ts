@@ -29,20 +29,60 @@ const text = (fallback: string | number): Column => ({ encoding: 'plain', fallba
 
 export const columns: { readonly [T in TableName]: Columns<Tables[T]> } = {
   branch: {
-    id: given, repository: given, name: given, base: nullable, baseSha: nullable,
-    worktreeState: text('queued'), worktreeStep: nullable, worktreePath: nullable, worktreeError: json(null),
-    adopted: flag, backgroundSetup: text('none'), paused: text('no'), unread: flag, createdAt: given, changedAt: given, madeOrder: text(0),
+    id: given,
+    repository: given,
+    name: given,
+    base: nullable,
+    baseSha: nullable,
+    worktreeState: text('queued'),
+    worktreeStep: nullable,
+    worktreePath: nullable,
+    worktreeError: json(null),
+    adopted: flag,
+    backgroundSetup: text('none'),
+    paused: text('no'),
+    unread: flag,
+    createdAt: given,
+    changedAt: given,
+    madeOrder: text(0),
   },
   session: {
-    id: given, branchId: given, kind: text('commit'), agent: text('shell'), title: given, createdAt: given,
-    agentSessionId: nullable, agentInfo: nullable, worktreePath: nullable, tipSha: nullable, mergeBaseSha: nullable,
-    retired: nullable, closed: flag, unread: flag, madeOrder: text(0),
+    id: given,
+    branchId: given,
+    kind: text('commit'),
+    agent: text('shell'),
+    title: given,
+    createdAt: given,
+    agentSessionId: nullable,
+    agentInfo: nullable,
+    worktreePath: nullable,
+    tipSha: nullable,
+    mergeBaseSha: nullable,
+    retired: nullable,
+    closed: flag,
+    unread: flag,
+    madeOrder: text(0),
   },
   turn: {
-    id: given, sessionId: given, branchId: given, state: text('queued'), prompt: given, attachments: json([]),
-    position: given, queuedAt: given, startedAt: nullable, endedAt: nullable, startSha: nullable, endSha: nullable,
-    error: json(null), hostId: nullable, attempt: text(0), cancelRequested: flag, permission: json(null),
-    silentSince: nullable, endedOrder: nullable,
+    id: given,
+    sessionId: given,
+    branchId: given,
+    state: text('queued'),
+    prompt: given,
+    attachments: json([]),
+    position: given,
+    queuedAt: given,
+    startedAt: nullable,
+    endedAt: nullable,
+    startSha: nullable,
+    endSha: nullable,
+    error: json(null),
+    hostId: nullable,
+    attempt: text(0),
+    cancelRequested: flag,
+    permission: json(null),
+    silentSince: nullable,
+    endedOrder: nullable,
   },
   event: { id: given, at: given, branchId: given, turnId: nullable, kind: given },
 };
@@ -102,27 +142,73 @@ const parsed = (value: unknown): unknown => (value === null ? null : value === '
  */
 const rowMakers = {
   branch: (v: Values) => ({
-    id: v[0], repository: v[1], name: v[2], base: v[3], baseSha: v[4], worktreeState: v[5], worktreeStep: v[6], worktreePath: v[7],
-    worktreeError: parsed(v[8]), adopted: isSet(v[9]), backgroundSetup: v[10], paused: v[11], unread: isSet(v[12]), createdAt: v[13], changedAt: v[14], madeOrder: v[15],
+    id: v[0],
+    repository: v[1],
+    name: v[2],
+    base: v[3],
+    baseSha: v[4],
+    worktreeState: v[5],
+    worktreeStep: v[6],
+    worktreePath: v[7],
+    worktreeError: parsed(v[8]),
+    adopted: isSet(v[9]),
+    backgroundSetup: v[10],
+    paused: v[11],
+    unread: isSet(v[12]),
+    createdAt: v[13],
+    changedAt: v[14],
+    madeOrder: v[15],
   }),
   session: (v: Values) => ({
-    id: v[0], branchId: v[1], kind: v[2], agent: v[3], title: v[4], createdAt: v[5], agentSessionId: v[6], agentInfo: v[7], worktreePath: v[8],
-    tipSha: v[9], mergeBaseSha: v[10], retired: v[11], closed: isSet(v[12]), unread: isSet(v[13]), madeOrder: v[14],
+    id: v[0],
+    branchId: v[1],
+    kind: v[2],
+    agent: v[3],
+    title: v[4],
+    createdAt: v[5],
+    agentSessionId: v[6],
+    agentInfo: v[7],
+    worktreePath: v[8],
+    tipSha: v[9],
+    mergeBaseSha: v[10],
+    retired: v[11],
+    closed: isSet(v[12]),
+    unread: isSet(v[13]),
+    madeOrder: v[14],
   }),
   turn: (v: Values) => ({
-    id: v[0], sessionId: v[1], branchId: v[2], state: v[3], prompt: v[4], attachments: parsed(v[5]), position: Number(v[6]), queuedAt: v[7],
-    startedAt: v[8], endedAt: v[9], startSha: v[10], endSha: v[11], error: parsed(v[12]), hostId: v[13], attempt: v[14], cancelRequested: isSet(v[15]),
-    permission: parsed(v[16]), silentSince: v[17], endedOrder: v[18],
+    id: v[0],
+    sessionId: v[1],
+    branchId: v[2],
+    state: v[3],
+    prompt: v[4],
+    attachments: parsed(v[5]),
+    position: Number(v[6]),
+    queuedAt: v[7],
+    startedAt: v[8],
+    endedAt: v[9],
+    startSha: v[10],
+    endSha: v[11],
+    error: parsed(v[12]),
+    hostId: v[13],
+    attempt: v[14],
+    cancelRequested: isSet(v[15]),
+    permission: parsed(v[16]),
+    silentSince: v[17],
+    endedOrder: v[18],
   }),
 };
 export type StateTable = keyof typeof rowMakers;
 
 /** JSON by itself has 15 digits of a number that is not whole. */
-const allDigits = (name: string): string => `CASE WHEN ${name} = CAST(${name} AS INTEGER) THEN CAST(${name} AS INTEGER) ELSE printf('%!.17g', ${name}) END`;
+const allDigits = (name: string): string =>
+  `CASE WHEN ${name} = CAST(${name} AS INTEGER) THEN CAST(${name} AS INTEGER) ELSE printf('%!.17g', ${name}) END`;
 
 /** SQL for all values of a row as a JSON array, and what makes the row of them. */
 export function wholeRows<T extends StateTable>(table: T): { values: string; make: (values: Values) => Tables[T] } {
-  const values = Object.keys(columns[table]).map((name) => (name === 'position' ? allDigits(name) : name)).join();
+  const values = Object.keys(columns[table])
+    .map((name) => (name === 'position' ? allDigits(name) : name))
+    .join();
   return { values, make: rowMakers[table] as unknown as (values: Values) => Tables[T] };
 }
 

@@ -81,10 +81,20 @@ export class Store {
   /** Incremented with each announced change; a reader that missed one can tell. */
   version = 0;
 
-  private constructor(options: StoreOptions, parts: {
-    state: Projection; database: Database; journal: Journal; seq: number; batch: number; epoch: number;
-    generations: Generation[]; journals: { number: number; firstSeq: number }[]; records: number;
-  }) {
+  private constructor(
+    options: StoreOptions,
+    parts: {
+      state: Projection;
+      database: Database;
+      journal: Journal;
+      seq: number;
+      batch: number;
+      epoch: number;
+      generations: Generation[];
+      journals: { number: number; firstSeq: number }[];
+      records: number;
+    },
+  ) {
     this.#options = options;
     this.#database = parts.database;
     this.#journal = parts.journal;
@@ -109,7 +119,9 @@ export class Store {
     const manifest = await readManifest(files, folder);
     const known = typeof manifest === 'object' ? manifest : undefined;
     if (known && (known.format > manifestFormat || known.schema > schemaVersion)) {
-      throw new StorageError('This workspace was last used with a newer version of Branchline. Update the extension to open its queue; nothing was changed.');
+      throw new StorageError(
+        'This workspace was last used with a newer version of Branchline. Update the extension to open its queue; nothing was changed.',
+      );
     }
     if (manifest === 'damaged') {
       await files.rename(manifestPath(folder), `${manifestPath(folder)}.damaged-${options.now()}`);
@@ -118,7 +130,9 @@ export class Store {
     const preview = known ? undefined : await recover(files, folder, options.makeDatabase);
     const epoch = (known?.epoch ?? preview?.highestEpoch ?? 0) + 1;
     preview?.database.close();
-    await withReserve(options, () => writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner, schema: schemaVersion }));
+    await withReserve(options, () =>
+      writeManifest(files, folder, { format: manifestFormat, epoch, owner: options.owner, schema: schemaVersion }),
+    );
 
     const found = await recover(files, folder, options.makeDatabase);
     try {
@@ -137,21 +151,41 @@ export class Store {
     found.database.migrate();
     const creating = (async () => {
       // A killed owner may have left a record that only the system's cache holds; what is built on it must not outlast it.
-      await syncFiles(files, found.unsynced.map((name) => join(folder, name)));
+      await syncFiles(
+        files,
+        found.unsynced.map((name) => join(folder, name)),
+      );
       return withReserve(options, () => Journal.create(files, folder, header, found.lastCrc));
     })();
     creating.catch(() => undefined); // It is awaited below.
     const state = new Projection(); // Made while the disk is at work.
-    state.load({ branch: found.database.all('branch'), session: found.database.all('session'), turn: found.database.all('turn') });
+    state.load({
+      branch: found.database.all('branch'),
+      session: found.database.all('session'),
+      turn: found.database.all('turn'),
+    });
     const store = new Store(options, {
-      state, database: found.database, journal: await creating, seq: found.seq, batch: found.batch, epoch,
+      state,
+      database: found.database,
+      journal: await creating,
+      seq: found.seq,
+      batch: found.batch,
+      epoch,
       generations: found.generations,
       journals: [...found.journals, { number, firstSeq: header.firstSeq }],
       records: 0,
     });
     for (const problem of found.problems) options.onProblem(problem);
-    if (schemaBefore !== schemaVersion || found.damaged.length > 0 || found.replayed > checkpointBytes || found.journals.length > 8) {
-      const sound = await store.checkpoint().then(() => true, (error: unknown) => store.#checkpointFailed(error));
+    if (
+      schemaBefore !== schemaVersion ||
+      found.damaged.length > 0 ||
+      found.replayed > checkpointBytes ||
+      found.journals.length > 8
+    ) {
+      const sound = await store.checkpoint().then(
+        () => true,
+        (error: unknown) => store.#checkpointFailed(error),
+      );
       // Without a sound generation the damaged files are all there is of some records, and are read again at the next start.
       for (const name of sound ? found.damaged : []) {
         const path = join(folder, name);
@@ -241,12 +275,17 @@ export class Store {
     let crc = this.#journal.lastCrc;
     const lines = applied.map(({ mutations, changes }, index) => {
       const encoded = encodeRecord(
-        { seq: this.#seq + 1 + index, batch: this.#batch + 1, index, count: applied.length, mutations, changes }, crc,
+        { seq: this.#seq + 1 + index, batch: this.#batch + 1, index, count: applied.length, mutations, changes },
+        crc,
       );
       crc = encoded.crc;
       return encoded.line;
     });
-    const failure = await this.#makeDurable(Buffer.from(lines.join('')), crc, applied.some(({ one }) => one.essential));
+    const failure = await this.#makeDurable(
+      Buffer.from(lines.join('')),
+      crc,
+      applied.some(({ one }) => one.essential),
+    );
     if (failure) {
       database.rollback();
       this.#eventId = eventId;
@@ -265,7 +304,9 @@ export class Store {
       try {
         listener(change);
       } catch (error) {
-        this.#options.onProblem(`Branchline could not follow a change (${messageOf(error)}). Reload the window; nothing is lost.`);
+        this.#options.onProblem(
+          `Branchline could not follow a change (${messageOf(error)}). Reload the window; nothing is lost.`,
+        );
       }
     }
   }
@@ -281,13 +322,20 @@ export class Store {
         await this.#journal.takeBack();
         return new StorageError(storageMessage(error), { cause: error });
       } catch {
-        this.#stop('The disk failed while saving, and the failed part could not be taken back. Reload the window to open the queue again.');
-        return new StorageError(`${storageMessage(error)} Whether it was saved is unknown; reload the window to see.`, { cause: error, outcomeUnknown: true });
+        this.#stop(
+          'The disk failed while saving, and the failed part could not be taken back. Reload the window to open the queue again.',
+        );
+        return new StorageError(`${storageMessage(error)} Whether it was saved is unknown; reload the window to see.`, {
+          cause: error,
+          outcomeUnknown: true,
+        });
       }
     }
     if (fenced) {
-      this.#stop('Another window has taken over this workspace\'s queue.');
-      return new StorageError('Another window has taken over this workspace\'s queue. Your text is kept; send it again there.', { outcomeUnknown: true });
+      this.#stop("Another window has taken over this workspace's queue.");
+      return new StorageError("Another window has taken over this workspace's queue. Your text is kept; send it again there.", {
+        outcomeUnknown: true,
+      });
     }
     return undefined;
   }
@@ -313,7 +361,9 @@ export class Store {
   }
 
   #closedError(): StorageError {
-    return new StorageError(this.#mode === 'closed' ? 'Branchline is shutting down; try again after the window has reloaded.' : this.#why);
+    return new StorageError(
+      this.#mode === 'closed' ? 'Branchline is shutting down; try again after the window has reloaded.' : this.#why,
+    );
   }
 
   /** `touched` has the ids that the batch has changed: all others read the same from committed state, and faster. */
@@ -366,7 +416,7 @@ export class Store {
   async #checkpoint(): Promise<void> {
     const { files, folder } = this.#options;
     if (await this.#isFenced()) {
-      this.#stop('Another window has taken over this workspace\'s queue.');
+      this.#stop("Another window has taken over this workspace's queue.");
       return;
     }
     if (this.#eventId > eventsKept * 2) this.#trimEvents();
@@ -374,7 +424,8 @@ export class Store {
     const seq = this.#seq;
     const number = this.#journal.number + 1;
     const next = await Journal.create(
-      files, folder,
+      files,
+      folder,
       { format: journalFormat, schema: schemaVersion, number, epoch: this.#epoch, firstSeq: seq + 1 },
       this.#journal.lastCrc,
     );
@@ -413,7 +464,10 @@ export class Store {
 
   /** A full disk fails every checkpoint until it has room; that is told once. */
   #checkpointFailed(error: unknown): false {
-    if (!this.#checkpointHasFailed) this.#options.onProblem(`The saved queue could not be tidied up; nothing is lost, and it will be tried again. ${storageMessage(error)}`);
+    if (!this.#checkpointHasFailed)
+      this.#options.onProblem(
+        `The saved queue could not be tidied up; nothing is lost, and it will be tried again. ${storageMessage(error)}`,
+      );
     this.#checkpointHasFailed = true;
     return false;
   }
@@ -433,7 +487,9 @@ export class Store {
     if (this.#mode === 'closed') return;
     while (this.#writing) await this.#writing;
     if (this.#mode === 'open' && this.#records > 0) {
-      await this.checkpoint().catch((error) => this.#options.onProblem(`The last checkpoint failed; the journal has everything: ${messageOf(error)}`));
+      await this.checkpoint().catch((error) =>
+        this.#options.onProblem(`The last checkpoint failed; the journal has everything: ${messageOf(error)}`),
+      );
     }
     clearTimeout(this.#idle);
     const isEmpty = this.#mode === 'open' && this.#journal.isEmpty;
@@ -441,6 +497,7 @@ export class Store {
     this.#database.close();
     await this.#journal.close();
     // An opening that changed nothing leaves nothing to be read at the next one.
-    if (isEmpty) await this.#options.files.remove(join(this.#options.folder, journalName(this.#journal.number))).catch(() => undefined);
+    if (isEmpty)
+      await this.#options.files.remove(join(this.#options.folder, journalName(this.#journal.number))).catch(() => undefined);
   }
 }

@@ -124,7 +124,10 @@ async function lastLine(file: FileHandle, size: number): Promise<{ seq: number; 
     const tail = Buffer.alloc(size - start);
     await file.read(tail, 0, tail.length, start);
     const newline = tail.lastIndexOf(10);
-    const lines = tail.toString('utf8', 0, newline + 1).split('\n').reverse();
+    const lines = tail
+      .toString('utf8', 0, newline + 1)
+      .split('\n')
+      .reverse();
     const seq = lines.map((line) => parseLine(line)?.seq).find((found) => found !== undefined);
     if (seq !== undefined || start === 0) return { seq: seq ?? 0, end: newline < 0 ? 0 : start + newline + 1 };
   }

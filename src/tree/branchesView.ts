@@ -32,10 +32,14 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   constructor(engine: Engine) {
     this.#engine = engine;
     this.view = vscode.window.createTreeView('branchline.branches', {
-      treeDataProvider: this, dragAndDropController: this, showCollapseAll: true, canSelectMany: true,
+      treeDataProvider: this,
+      dragAndDropController: this,
+      showCollapseAll: true,
+      canSelectMany: true,
     });
     this.#disposables.push(
-      this.view, this.#redraw,
+      this.view,
+      this.#redraw,
       engine.onDidChange((change) => {
         if (change.branches.size === 0) this.#allDirty = true;
         for (const id of change.branches) this.#dirty.add(id);
@@ -61,9 +65,12 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     this.#context = undefined;
     this.view.message = this.#engine.readOnlyReason ?? '';
     const waiting = Array.from(state.active()).filter(needsUser).length;
-    const failed = shownBranches(state).filter((branch) => branch.paused === 'failure' || branch.worktreeState === 'failed').length;
+    const failed = shownBranches(state).filter(
+      (branch) => branch.paused === 'failure' || branch.worktreeState === 'failed',
+    ).length;
     const needs = waiting + failed;
-    this.view.badge = needs > 0 ? { value: needs, tooltip: needs === 1 ? '1 thing needs you' : `${needs} things need you` } : undefined;
+    this.view.badge =
+      needs > 0 ? { value: needs, tooltip: needs === 1 ? '1 thing needs you' : `${needs} things need you` } : undefined;
     if (!this.view.visible) return;
     const rootKeys = rootsOf(state).map(keyOf).join('\n');
     const dirty = this.#dirty;
@@ -91,9 +98,13 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   async getChildren(node?: Node): Promise<Node[]> {
     await this.#engine.opened;
     const { state } = this.#engine;
-    const found = !node ? rootsOf(state)
-      : node.type === 'repository' ? branchesOf(state, node.repository)
-        : node.type === 'branch' ? childrenOf(state, node.branchId, this.#endedShown.get(node.branchId) ?? endedAtFirst) : [];
+    const found = !node
+      ? rootsOf(state)
+      : node.type === 'repository'
+        ? branchesOf(state, node.repository)
+        : node.type === 'branch'
+          ? childrenOf(state, node.branchId, this.#endedShown.get(node.branchId) ?? endedAtFirst)
+          : [];
     return found.map((one) => this.#known(one));
   }
 
@@ -107,14 +118,21 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
 
   getTreeItem(node: Node): vscode.TreeItem {
     this.#context ??= {
-      state: this.#engine.state, queue: this.#engine.queueSnapshot(), now: Date.now(),
+      state: this.#engine.state,
+      queue: this.#engine.queueSnapshot(),
+      now: Date.now(),
       agentName: (id) => this.#engine.catalog.find(id)?.name ?? id,
     };
     const row = rowOf(node, this.#context);
     if (!row) return new vscode.TreeItem('');
-    const item = new vscode.TreeItem(row.label, {
-      none: vscode.TreeItemCollapsibleState.None, expanded: vscode.TreeItemCollapsibleState.Expanded, collapsed: vscode.TreeItemCollapsibleState.Collapsed,
-    }[row.collapsible]);
+    const item = new vscode.TreeItem(
+      row.label,
+      {
+        none: vscode.TreeItemCollapsibleState.None,
+        expanded: vscode.TreeItemCollapsibleState.Expanded,
+        collapsed: vscode.TreeItemCollapsibleState.Collapsed,
+      }[row.collapsible],
+    );
     item.id = row.id;
     item.description = row.description;
     item.iconPath = new vscode.ThemeIcon(row.icon, row.colour ? new vscode.ThemeColor(row.colour) : undefined);
@@ -125,12 +143,15 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     item.contextValue = `.${row.flags.join('.')}.`;
     if (node.type === 'earlier') item.command = { command: 'branchline.showEarlier', title: 'Show Earlier', arguments: [node] };
     if (node.type === 'turn') item.command = { command: 'branchline.openTimeline', title: 'Open', arguments: [node] };
-    if (node.type === 'worktree' && row.flags.includes('retry')) item.command = { command: 'branchline.showSetupLog', title: 'Show Setup Log', arguments: [node] };
+    if (node.type === 'worktree' && row.flags.includes('retry'))
+      item.command = { command: 'branchline.showSetupLog', title: 'Show Setup Log', arguments: [node] };
     return item;
   }
 
   handleDrag(nodes: readonly Node[], data: vscode.DataTransfer): void {
-    const turns = nodes.flatMap((node) => (node.type === 'turn' && this.#engine.state.turn(node.turnId)?.state === 'queued' ? [node.turnId] : []));
+    const turns = nodes.flatMap((node) =>
+      node.type === 'turn' && this.#engine.state.turn(node.turnId)?.state === 'queued' ? [node.turnId] : [],
+    );
     if (turns.length > 0) data.set(mimeType, new vscode.DataTransferItem(turns));
   }
 
@@ -156,7 +177,9 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   /** Shows and selects a branch or turn; its row may have come into being a moment ago. */
   async reveal(target: { branchId: string; turnId?: string | undefined }, options: { focus: boolean }): Promise<void> {
     const turn = target.turnId ? this.#engine.state.turn(target.turnId) : undefined;
-    const node: Node = turn ? { type: 'turn', branchId: turn.branchId, sessionId: turn.sessionId, turnId: turn.id } : { type: 'branch', branchId: target.branchId };
+    const node: Node = turn
+      ? { type: 'turn', branchId: turn.branchId, sessionId: turn.sessionId, turnId: turn.id }
+      : { type: 'branch', branchId: target.branchId };
     await this.view.reveal(this.#known(node), { select: true, focus: options.focus, expand: true });
   }
 
@@ -169,7 +192,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     const queue = this.#engine.ownerNow?.queue;
     for (const node of nodes) {
       if (node.type === 'turn') void queue?.markSeen({ sessionId: node.sessionId }).catch(() => undefined); // The mark stays; nothing is lost.
-      if (node.type === 'branch' || node.type === 'worktree') void queue?.markSeen({ branchId: node.branchId }).catch(() => undefined);
+      if (node.type === 'branch' || node.type === 'worktree')
+        void queue?.markSeen({ branchId: node.branchId }).catch(() => undefined);
     }
   }
 

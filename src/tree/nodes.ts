@@ -18,7 +18,8 @@ export type BranchNode = Extract<Node, { type: 'branch' }>;
 /** Ended turns shown of a branch before "earlier" is asked for. */
 export const endedAtFirst = 10;
 
-export const shownBranches = (state: Projection): Branch[] => Array.from(state.branches()).filter((branch) => branch.worktreeState !== 'removed');
+export const shownBranches = (state: Projection): Branch[] =>
+  Array.from(state.branches()).filter((branch) => branch.worktreeState !== 'removed');
 
 /** Repositories when there are several, else branches. */
 export function rootsOf(state: Projection): Node[] {
@@ -36,14 +37,20 @@ export function childrenOf(state: Projection, branchId: string, endedShown: numb
   const branch = state.branch(branchId);
   if (!branch) return [];
   const nodes: Node[] = [];
-  if (branch.worktreeState !== 'ready' || branch.backgroundSetup === 'running' || branch.backgroundSetup === 'failed') nodes.push({ type: 'worktree', branchId });
+  if (branch.worktreeState !== 'ready' || branch.backgroundSetup === 'running' || branch.backgroundSetup === 'failed')
+    nodes.push({ type: 'worktree', branchId });
   const ended = endedTurns(state, branchId);
   const hidden = Math.max(0, ended.length - endedShown);
   if (hidden > 0) nodes.push({ type: 'earlier', branchId, count: hidden });
-  for (const turn of [...ended.slice(hidden), ...state.line(branchId)]) nodes.push({ type: 'turn', branchId, sessionId: turn.sessionId, turnId: turn.id });
+  for (const turn of [...ended.slice(hidden), ...state.line(branchId)])
+    nodes.push({ type: 'turn', branchId, sessionId: turn.sessionId, turnId: turn.id });
   return nodes;
 }
 
 function endedTurns(state: Projection, branchId: string): Turn[] {
-  return state.sessionsOf(branchId).flatMap((session) => state.turnsOf(session.id)).filter((turn) => isEnded(turn.state)).sort(compareRows);
+  return state
+    .sessionsOf(branchId)
+    .flatMap((session) => state.turnsOf(session.id))
+    .filter((turn) => isEnded(turn.state))
+    .sort(compareRows);
 }

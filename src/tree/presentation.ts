@@ -41,13 +41,25 @@ export function rowOf(node: Node, context: PresentationContext): Row | undefined
   switch (node.type) {
     case 'repository':
       return {
-        id: `repository:${node.repository}`, label: basename(node.repository), description: '', icon: 'repo', tooltip: [node.repository],
-        accessibleLabel: `Repository ${basename(node.repository)}`, flags: ['repository'], collapsible: 'expanded',
+        id: `repository:${node.repository}`,
+        label: basename(node.repository),
+        description: '',
+        icon: 'repo',
+        tooltip: [node.repository],
+        accessibleLabel: `Repository ${basename(node.repository)}`,
+        flags: ['repository'],
+        collapsible: 'expanded',
       };
     case 'earlier':
       return {
-        id: `earlier:${node.branchId}`, label: `Show ${node.count} earlier`, description: '', icon: 'history', tooltip: ['Shows turns that ended earlier'],
-        accessibleLabel: `Show ${node.count} earlier turns`, flags: ['earlier'], collapsible: 'none',
+        id: `earlier:${node.branchId}`,
+        label: `Show ${node.count} earlier`,
+        description: '',
+        icon: 'history',
+        tooltip: ['Shows turns that ended earlier'],
+        accessibleLabel: `Show ${node.count} earlier turns`,
+        flags: ['earlier'],
+        collapsible: 'none',
       };
     case 'branch':
       return branchRow(context, context.state.branch(node.branchId));
@@ -77,15 +89,26 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
   const description = parts.join(' · ');
   const [icon, colour] = branchIcon(branch, active, asks);
   return {
-    id: `branch:${branch.id}`, label: branch.name, description: `${unread ? '● ' : ''}${description}`, icon, ...(colour ? { colour } : {}),
+    id: `branch:${branch.id}`,
+    label: branch.name,
+    description: `${unread ? '● ' : ''}${description}`,
+    icon,
+    ...(colour ? { colour } : {}),
     tooltip: [
-      branch.name, ...(description ? [description] : []), branch.repository, branch.worktreePath ? `Worktree: ${branch.worktreePath}` : 'No worktree yet',
-      ...(branch.base ? [`From: ${branch.base}`] : []), ...(branch.worktreeError ? [branch.worktreeError.message] : []),
+      branch.name,
+      ...(description ? [description] : []),
+      branch.repository,
+      branch.worktreePath ? `Worktree: ${branch.worktreePath}` : 'No worktree yet',
+      ...(branch.base ? [`From: ${branch.base}`] : []),
+      ...(branch.worktreeError ? [branch.worktreeError.message] : []),
       ...(worktree ? [`For ${duration(now - branch.changedAt)}`] : []),
     ],
     accessibleLabel: `Branch ${branch.name}${description ? `, ${description}` : ''}${unread ? ', unread' : ''}`,
     flags: [
-      'branch', branch.worktreeState, branch.paused === 'no' ? 'running' : 'paused', ...(branch.worktreePath ? ['path'] : []),
+      'branch',
+      branch.worktreeState,
+      branch.paused === 'no' ? 'running' : 'paused',
+      ...(branch.worktreePath ? ['path'] : []),
       ...(branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed' ? ['retry'] : []),
     ],
     collapsible: line.length > 0 || branch.worktreeState !== 'ready' ? 'expanded' : 'collapsed',
@@ -94,7 +117,8 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
 
 function branchIcon(branch: Branch, active: Turn | undefined, asks: boolean): [string, string?] {
   if (branch.worktreeState === 'failed') return ['error', 'testing.iconFailed'];
-  if (branch.worktreeState === 'provisioning' || branch.worktreeState === 'removing') return ['loading~spin', 'disabledForeground'];
+  if (branch.worktreeState === 'provisioning' || branch.worktreeState === 'removing')
+    return ['loading~spin', 'disabledForeground'];
   if (asks) return ['bell-dot', 'notificationsWarningIcon.foreground'];
   if (branch.paused !== 'no') return ['debug-pause', 'list.warningForeground'];
   if (active) return ['loading~spin', 'progressBar.background'];
@@ -109,7 +133,9 @@ function worktreeRow({ now }: PresentationContext, branch: Branch | undefined): 
   const message = branch.worktreeError?.message;
   const time = now - branch.changedAt;
   return {
-    id: `worktree:${branch.id}`, label, description: failed ? (message ?? '').split('\n')[0] as string : time < clockTime ? '' : duration(time),
+    id: `worktree:${branch.id}`,
+    label,
+    description: failed ? ((message ?? '').split('\n')[0] as string) : time < clockTime ? '' : duration(time),
     icon: failed ? 'error' : isPreparing(branch) ? 'loading~spin' : 'clock',
     colour: failed ? 'testing.iconFailed' : 'disabledForeground',
     tooltip: [label, ...(message ? [message] : []), ...(branch.worktreePath ? [branch.worktreePath] : [])],
@@ -135,11 +161,15 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
   const last = place === line.length - 1;
   const [icon, colour] = turnIcon(turn, session);
   return {
-    id: `turn:${turn.id}`, label,
+    id: `turn:${turn.id}`,
+    label,
     description: `${unread ? '● ' : ''}${[...kind, ...(turn.state === 'completed' ? [] : [status]), ...(isActive(turn.state) ? [] : time)].join(' · ')}`,
-    icon, ...(colour ? { colour } : {}),
+    icon,
+    ...(colour ? { colour } : {}),
     tooltip: [
-      label, `${kindWords[session.kind]} by ${agent}, ${status}`, `Queued ${new Date(turn.queuedAt).toLocaleString()}`,
+      label,
+      `${kindWords[session.kind]} by ${agent}, ${status}`,
+      `Queued ${new Date(turn.queuedAt).toLocaleString()}`,
       ...(turn.startedAt === null ? [] : [`Started ${new Date(turn.startedAt).toLocaleString()}`]),
       ...(turn.endedAt === null ? [] : [`Ended ${new Date(turn.endedAt).toLocaleString()}${time[0] ? ` after ${time[0]}` : ''}`]),
       ...(turn.attachments.length > 0 ? [`Attachments: ${turn.attachments.map(({ name }) => name).join(', ')}`] : []),
@@ -149,19 +179,35 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
     ],
     accessibleLabel: `${kindWords[session.kind]} ${label}, ${status}${place > 0 && turn.state === 'queued' ? `, place ${place + 1}` : ''}${unread ? ', unread' : ''}`,
     flags: [
-      'turn', turn.state, session.kind, ...(isActive(turn.state) ? ['active'] : []), ...(needsUser(turn) ? ['asks'] : []),
-      ...(turn.state === 'queued' && !first ? ['up'] : []), ...(turn.state === 'queued' && !last ? ['down'] : []),
-      ...(isEnded(turn.state) && turn.state !== 'completed' ? ['retry'] : []), ...(turn.startSha ? ['changes'] : []),
+      'turn',
+      turn.state,
+      session.kind,
+      ...(isActive(turn.state) ? ['active'] : []),
+      ...(needsUser(turn) ? ['asks'] : []),
+      ...(turn.state === 'queued' && !first ? ['up'] : []),
+      ...(turn.state === 'queued' && !last ? ['down'] : []),
+      ...(isEnded(turn.state) && turn.state !== 'completed' ? ['retry'] : []),
+      ...(turn.startSha ? ['changes'] : []),
       ...(session.closed || session.retired ? [] : ['open']),
     ],
     collapsible: 'none',
   };
 }
 
-function waitsInWords(turn: Turn, session: Session, branch: Branch, state: Projection, queue: QueueSnapshot, agent: string): string {
+function waitsInWords(
+  turn: Turn,
+  session: Session,
+  branch: Branch,
+  state: Projection,
+  queue: QueueSnapshot,
+  agent: string,
+): string {
   return waitingInWords({
-    reason: waitingFor(turn, queue, queue.branches.get(branch.id)), ahead: state.placeOf(turn),
-    limit: queue.limit, agent: agent || session.agent, worktree: branch,
+    reason: waitingFor(turn, queue, queue.branches.get(branch.id)),
+    ahead: state.placeOf(turn),
+    limit: queue.limit,
+    agent: agent || session.agent,
+    worktree: branch,
   });
 }
 

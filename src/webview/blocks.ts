@@ -69,7 +69,8 @@ export class Conversation {
         this.blocks.push({ ...base, type: 'prompt', entry });
         break;
       case 'text':
-        if (entry.role !== 'user') this.#text(base, entry.role === 'thought' ? { type: 'thought' } : { type: 'text' }, entry.text);
+        if (entry.role !== 'user')
+          this.#text(base, entry.role === 'thought' ? { type: 'thought' } : { type: 'text' }, entry.text);
         break;
       case 'output':
         this.#text(base, { type: 'output', stream: entry.stream }, entry.text);
@@ -123,9 +124,14 @@ export class Conversation {
     return this.blocks.push(block) - 1 + this.#gone;
   }
 
-  #text(base: { key: string; seq: number }, shape: { type: 'text' | 'thought' } | { type: 'output'; stream: 'stdout' | 'stderr' }, text: string): void {
+  #text(
+    base: { key: string; seq: number },
+    shape: { type: 'text' | 'thought' } | { type: 'output'; stream: 'stdout' | 'stderr' },
+    text: string,
+  ): void {
     const last = this.blocks.at(-1);
-    const same = last?.type === shape.type && (shape.type !== 'output' || (last.type === 'output' && last.stream === shape.stream));
+    const same =
+      last?.type === shape.type && (shape.type !== 'output' || (last.type === 'output' && last.stream === shape.stream));
     const goesOn = same && 'text' in last;
     let rest = goesOn ? last.text + text : text;
     for (let part = goesOn ? -1 : 0, first = part; part === first || rest !== ''; part += 1) {
@@ -142,8 +148,12 @@ export class Conversation {
     const known = index === undefined ? undefined : this.blocks[index - this.#gone];
     const before = known?.type === 'tool' ? known.call : undefined;
     const call: ToolCall = {
-      id: entry.toolCallId, title: entry.title ?? before?.title ?? 'Tool', kind: entry.kind ?? before?.kind ?? 'other',
-      status: entry.status ?? before?.status ?? 'pending', content: entry.content ?? before?.content ?? [], locations: entry.locations ?? before?.locations ?? [],
+      id: entry.toolCallId,
+      title: entry.title ?? before?.title ?? 'Tool',
+      kind: entry.kind ?? before?.kind ?? 'other',
+      status: entry.status ?? before?.status ?? 'pending',
+      content: entry.content ?? before?.content ?? [],
+      locations: entry.locations ?? before?.locations ?? [],
     };
     if (index === undefined) this.#tools.set(entry.toolCallId, this.#push({ ...base, type: 'tool', call }));
     else this.#put(index, { call });
@@ -153,7 +163,8 @@ export class Conversation {
 /** Where a long text may go on in another block: after a paragraph that is not in a code fence; -1 for nowhere yet. */
 function cutOf(text: string): number {
   const paragraph = text.lastIndexOf('\n\n', Math.min(text.length - 3, longest));
-  if (paragraph > longEnough / 2 && (text.slice(0, paragraph).match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0) % 2 === 0) return paragraph + 2;
+  if (paragraph > longEnough / 2 && (text.slice(0, paragraph).match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0) % 2 === 0)
+    return paragraph + 2;
   if (text.length < longest) return -1;
   const first = text.charCodeAt(longest - 1);
   return first >= 0xd800 && first <= 0xdbff ? longest - 1 : longest; // Not between the halves of one character.

@@ -109,10 +109,16 @@ export class ConversationFeed {
 /** What the page shows of an entry: no more than it can bear. */
 export function shortened(entry: TranscriptEntry): TranscriptEntry {
   if ('text' in entry && entry.text.length > longestText) {
-    return { ...entry, text: `${entry.text.slice(0, longestText)}\n… ${entry.text.length - longestText} more characters are in the transcript.` };
+    return {
+      ...entry,
+      text: `${entry.text.slice(0, longestText)}\n… ${entry.text.length - longestText} more characters are in the transcript.`,
+    };
   }
   if (entry.type !== 'tool') return entry;
   const { rawInput: _, rawOutput: __, ...shown } = entry;
-  const content = shown.content && JSON.stringify(shown.content).length > longestText ? [{ type: 'content', content: { type: 'text', text: 'Too large to show here; the transcript has it.' } }] : shown.content;
+  const content =
+    shown.content && JSON.stringify(shown.content).length > longestText
+      ? [{ type: 'content', content: { type: 'text', text: 'Too large to show here; the transcript has it.' } }]
+      : shown.content;
   return { ...shown, ...(content ? { content } : {}) };
 }

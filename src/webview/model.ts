@@ -53,9 +53,13 @@ export function modelOf(scope: Scope, context: ModelContext): Model {
     rows: turns.flatMap((turn) => rowOf(turn, context) ?? []),
     meta: {
       agents: context.catalog.all().map(({ id, name }) => ({ id, name, installed: context.catalog.isInstalled(id) })),
-      defaultAgent: context.defaultAgent, trusted: context.queue.trusted, readOnly: context.readOnly, hasRepository: context.hasRepository,
+      defaultAgent: context.defaultAgent,
+      trusted: context.queue.trusted,
+      readOnly: context.readOnly,
+      hasRepository: context.hasRepository,
       history: historyOf([...queued, ...active, ...ended.toReversed()]),
-      moreEnded: Math.max(0, ended.length - scope.ended), moreQueued: Math.max(0, queued.length - scope.queued),
+      moreEnded: Math.max(0, ended.length - scope.ended),
+      moreQueued: Math.max(0, queued.length - scope.queued),
     },
   };
 }
@@ -68,7 +72,12 @@ function filterOf(scope: Scope, { state, found }: ModelContext): (turn: Turn) =>
     if (scope.states.length > 0 && !scope.states.includes(turn.state)) return false;
     if (scope.agents.length > 0 && !scope.agents.includes(session.agent)) return false;
     if (scope.kinds.length > 0 && !scope.kinds.includes(session.kind)) return false;
-    return query === '' || session.title.toLowerCase().includes(query) || turn.prompt.toLowerCase().includes(query) || found.has(session.id);
+    return (
+      query === '' ||
+      session.title.toLowerCase().includes(query) ||
+      turn.prompt.toLowerCase().includes(query) ||
+      found.has(session.id)
+    );
   };
 }
 
@@ -86,16 +95,35 @@ export function rowOf(turn: Turn, { state, queue, catalog, stats }: ModelContext
   const queued = turn.state === 'queued';
   const known = stats(turn);
   return {
-    id: turn.id, sessionId: session.id, branchId: branch.id, branch: branch.name, kind: session.kind,
-    title: turnTitle(turn, session, state.turnsOf(session.id)[0]?.id), agent, state: turn.state,
+    id: turn.id,
+    sessionId: session.id,
+    branchId: branch.id,
+    branch: branch.name,
+    kind: session.kind,
+    title: turnTitle(turn, session, state.turnsOf(session.id)[0]?.id),
+    agent,
+    state: turn.state,
     words: queued
-      ? waitingInWords({ reason: waitingFor(turn, queue, queue.branches.get(branch.id)), ahead: place, limit: queue.limit, agent, worktree: branch })
+      ? waitingInWords({
+          reason: waitingFor(turn, queue, queue.branches.get(branch.id)),
+          ahead: place,
+          limit: queue.limit,
+          agent,
+          worktree: branch,
+        })
       : turnInWords(turn),
-    prompt: turn.prompt.slice(0, promptShown), attachments: turn.attachments,
-    queuedAt: turn.queuedAt, startedAt: turn.startedAt, endedAt: turn.endedAt,
-    error: turn.error?.message ?? null, permission: turn.permission, unread: session.unread && isEnded(turn.state),
-    up: queued && place > (line[0]?.state === 'queued' ? 0 : 1), down: queued && place < line.length - 1,
-    canFollowUp: canFollowUp(session), hasChanges: turn.startSha !== null || (session.kind === 'review' && session.tipSha !== null),
+    prompt: turn.prompt.slice(0, promptShown),
+    attachments: turn.attachments,
+    queuedAt: turn.queuedAt,
+    startedAt: turn.startedAt,
+    endedAt: turn.endedAt,
+    error: turn.error?.message ?? null,
+    permission: turn.permission,
+    unread: session.unread && isEnded(turn.state),
+    up: queued && place > (line[0]?.state === 'queued' ? 0 : 1),
+    down: queued && place < line.length - 1,
+    canFollowUp: canFollowUp(session),
+    hasChanges: turn.startSha !== null || (session.kind === 'review' && session.tipSha !== null),
     ...(known ? { stats: known } : {}),
   };
 }
@@ -106,16 +134,43 @@ function branchInfo(branch: Branch, { state, queue }: ModelContext): BranchInfo 
   const line = state.line(branch.id);
   const running = line.filter((turn) => isActive(turn.state)).length;
   const at = branch.worktreeStep ? provisioningSteps.indexOf(branch.worktreeStep) : -1;
-  const making = branch.worktreeState === 'provisioning' || branch.worktreeState === 'queued' || branch.worktreeState === 'failed' || branch.worktreeState === 'missing';
+  const making =
+    branch.worktreeState === 'provisioning' ||
+    branch.worktreeState === 'queued' ||
+    branch.worktreeState === 'failed' ||
+    branch.worktreeState === 'missing';
   return {
-    id: branch.id, name: branch.name, repository: branch.repository, state: branch.worktreeState,
-    steps: making ? provisioningSteps.map((step, index) => ({
-      name: stepWords[step],
-      at: index < at ? 'done' as const : index > at || branch.worktreeState === 'queued' ? 'next' as const : branch.worktreeState === 'failed' ? 'failed' as const : 'now' as const,
-    })) : [],
-    words: worktreeInWords(branch) ?? (branch.backgroundSetup === 'running' ? 'Running background setup' : branch.backgroundSetup === 'failed' ? 'Background setup failed' : null),
-    error: branch.worktreeError?.message ?? null, since: branch.changedAt, paused: branch.paused, unread: branch.unread,
-    canRetry: branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed', running, queued: line.length - running,
+    id: branch.id,
+    name: branch.name,
+    repository: branch.repository,
+    state: branch.worktreeState,
+    steps: making
+      ? provisioningSteps.map((step, index) => ({
+          name: stepWords[step],
+          at:
+            index < at
+              ? ('done' as const)
+              : index > at || branch.worktreeState === 'queued'
+                ? ('next' as const)
+                : branch.worktreeState === 'failed'
+                  ? ('failed' as const)
+                  : ('now' as const),
+        }))
+      : [],
+    words:
+      worktreeInWords(branch) ??
+      (branch.backgroundSetup === 'running'
+        ? 'Running background setup'
+        : branch.backgroundSetup === 'failed'
+          ? 'Background setup failed'
+          : null),
+    error: branch.worktreeError?.message ?? null,
+    since: branch.changedAt,
+    paused: branch.paused,
+    unread: branch.unread,
+    canRetry: branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed',
+    running,
+    queued: line.length - running,
     nextWaits: nextWaits(branch, line.length, queue),
   };
 }

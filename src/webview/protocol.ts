@@ -23,34 +23,61 @@ export type Scope = z.infer<typeof scopeSchema>;
 export const firstScope: Scope = { branchId: null, states: [], agents: [], kinds: [], query: '', ended: 50, queued: 100 };
 
 const statsSchema = z.object({
-  commits: z.number(), files: z.number(), insertions: z.number(), deletions: z.number(),
-  tokens: z.number().optional(), cost: z.string().optional(),
+  commits: z.number(),
+  files: z.number(),
+  insertions: z.number(),
+  deletions: z.number(),
+  tokens: z.number().optional(),
+  cost: z.string().optional(),
 });
 export type RowStats = z.infer<typeof statsSchema>;
 
 const attachmentSchema = z.object({ name: z.string(), mimeType: z.string(), sha256: z.string(), size: z.number() });
 
 const rowSchema = z.object({
-  id: z.string(), sessionId: z.string(), branchId: z.string(), branch: z.string(), kind: z.enum(sessionKinds), title: z.string(),
-  agent: z.string(), state: z.enum(turnStates),
+  id: z.string(),
+  sessionId: z.string(),
+  branchId: z.string(),
+  branch: z.string(),
+  kind: z.enum(sessionKinds),
+  title: z.string(),
+  agent: z.string(),
+  state: z.enum(turnStates),
   /** The state, or why it waits, in words. */
   words: z.string(),
   /** The prompt's beginning. */
-  prompt: z.string(), attachments: z.array(attachmentSchema),
-  queuedAt: z.number(), startedAt: z.number().nullable(), endedAt: z.number().nullable(),
-  error: z.string().nullable(), permission: permissionSchema.nullable(), unread: z.boolean(),
+  prompt: z.string(),
+  attachments: z.array(attachmentSchema),
+  queuedAt: z.number(),
+  startedAt: z.number().nullable(),
+  endedAt: z.number().nullable(),
+  error: z.string().nullable(),
+  permission: permissionSchema.nullable(),
+  unread: z.boolean(),
   /** Queued: may go up or down in its line. */
-  up: z.boolean(), down: z.boolean(),
-  canFollowUp: z.boolean(), hasChanges: z.boolean(), stats: statsSchema.optional(),
+  up: z.boolean(),
+  down: z.boolean(),
+  canFollowUp: z.boolean(),
+  hasChanges: z.boolean(),
+  stats: statsSchema.optional(),
 });
 export type Row = z.infer<typeof rowSchema>;
 
 const branchSchema = z.object({
-  id: z.string(), name: z.string(), repository: z.string(), state: z.enum(worktreeStates),
+  id: z.string(),
+  name: z.string(),
+  repository: z.string(),
+  state: z.enum(worktreeStates),
   /** Steps of provisioning, in order, with what is at each. */
   steps: z.array(z.object({ name: z.string(), at: z.enum(['done', 'now', 'failed', 'next']) })),
-  words: z.string().nullable(), error: z.string().nullable(), since: z.number(), paused: z.enum(['no', 'user', 'failure']),
-  unread: z.boolean(), canRetry: z.boolean(), running: z.number(), queued: z.number(),
+  words: z.string().nullable(),
+  error: z.string().nullable(),
+  since: z.number(),
+  paused: z.enum(['no', 'user', 'failure']),
+  unread: z.boolean(),
+  canRetry: z.boolean(),
+  running: z.number(),
+  queued: z.number(),
   /** Why a turn written now would wait; null when it would start. */
   nextWaits: z.enum(waitingReasons).nullable(),
 });
@@ -58,11 +85,15 @@ export type BranchInfo = z.infer<typeof branchSchema>;
 
 const metaSchema = z.object({
   agents: z.array(z.object({ id: z.string(), name: z.string(), installed: z.boolean() })),
-  defaultAgent: z.string(), trusted: z.boolean(), readOnly: z.string().nullable(), hasRepository: z.boolean(),
+  defaultAgent: z.string(),
+  trusted: z.boolean(),
+  readOnly: z.string().nullable(),
+  hasRepository: z.boolean(),
   /** Prompts written before, the latest first. */
   history: z.array(z.string()),
   /** Rows that the scope leaves out for their number. */
-  moreEnded: z.number(), moreQueued: z.number(),
+  moreEnded: z.number(),
+  moreQueued: z.number(),
 });
 export type Meta = z.infer<typeof metaSchema>;
 
@@ -71,8 +102,25 @@ export const newAttachmentSchema = z.object({ name: z.string().max(500), mimeTyp
 export type NewImage = z.infer<typeof newAttachmentSchema>;
 
 export const toViewSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('snapshot'), version: z.number(), number: z.number(), scope: scopeSchema, branches: z.array(branchSchema), rows: z.array(rowSchema), meta: metaSchema, drafts: z.record(z.string(), z.string()) }),
-  z.object({ type: z.literal('delta'), number: z.number(), branches: z.array(branchSchema), branchOrder: z.array(z.string()), rows: z.array(rowSchema), order: z.array(z.string()), meta: metaSchema.optional() }),
+  z.object({
+    type: z.literal('snapshot'),
+    version: z.number(),
+    number: z.number(),
+    scope: scopeSchema,
+    branches: z.array(branchSchema),
+    rows: z.array(rowSchema),
+    meta: metaSchema,
+    drafts: z.record(z.string(), z.string()),
+  }),
+  z.object({
+    type: z.literal('delta'),
+    number: z.number(),
+    branches: z.array(branchSchema),
+    branchOrder: z.array(z.string()),
+    rows: z.array(rowSchema),
+    order: z.array(z.string()),
+    meta: metaSchema.optional(),
+  }),
   /** The beginning of a conversation's text as it is on disk; `entries` follow. */
   z.object({ type: z.literal('conversation'), sessionId: id, entries: z.array(transcriptEntrySchema), left: z.number() }),
   z.object({ type: z.literal('entries'), sessionId: id, entries: z.array(transcriptEntrySchema) }),
@@ -82,7 +130,15 @@ export const toViewSchema = z.discriminatedUnion('type', [
 export type ToView = z.infer<typeof toViewSchema>;
 
 export const turnActions = ['cancel', 'retry', 'remove', 'sendNow', 'moveUp', 'moveDown', 'openChanges'] as const;
-export const branchActions = ['pause', 'resume', 'retryProvisioning', 'stopProvisioning', 'showSetupLog', 'openChanges', 'openTerminal'] as const;
+export const branchActions = [
+  'pause',
+  'resume',
+  'retryProvisioning',
+  'stopProvisioning',
+  'showSetupLog',
+  'openChanges',
+  'openTerminal',
+] as const;
 
 const requestId = z.number().int();
 export const toHostSchema = z.discriminatedUnion('type', [
@@ -95,8 +151,18 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('draftFiles'), key: id, files: z.array(newAttachmentSchema).max(20) }),
   z.object({ type: z.literal('seen'), sessionId: id.optional(), branchId: id.optional() }),
   z.object({
-    type: z.literal('enqueue'), requestId, target: z.union([z.object({ sessionId: id }), z.object({ branchId: id }), z.object({ branch: z.string().max(300) }), z.object({ fromPrompt: z.literal(true) })]),
-    kind: z.enum(sessionKinds), agent: z.string().max(200), prompt: z.string().max(1_000_000), attachments: z.array(newAttachmentSchema).max(20),
+    type: z.literal('enqueue'),
+    requestId,
+    target: z.union([
+      z.object({ sessionId: id }),
+      z.object({ branchId: id }),
+      z.object({ branch: z.string().max(300) }),
+      z.object({ fromPrompt: z.literal(true) }),
+    ]),
+    kind: z.enum(sessionKinds),
+    agent: z.string().max(200),
+    prompt: z.string().max(1_000_000),
+    attachments: z.array(newAttachmentSchema).max(20),
   }),
   z.object({ type: z.literal('turn'), requestId, action: z.enum(turnActions), turnId: id }),
   z.object({ type: z.literal('undo'), requestId, token: z.number().int() }),
@@ -104,7 +170,12 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('edit'), requestId, turnId: id, prompt: z.string().max(1_000_000) }),
   z.object({ type: z.literal('respond'), requestId, permissionId: id, optionId: z.string().max(500) }),
   z.object({ type: z.literal('branch'), requestId, action: z.enum(branchActions), branchId: id }),
-  z.object({ type: z.literal('session'), requestId, action: z.enum(['openChanges', 'openTranscript', 'copyMarkdown']), sessionId: id }),
+  z.object({
+    type: z.literal('session'),
+    requestId,
+    action: z.enum(['openChanges', 'openTranscript', 'copyMarkdown']),
+    sessionId: id,
+  }),
   z.object({ type: z.literal('image'), requestId, sha256: z.string().regex(/^[0-9a-f]{64}$/), mimeType: z.string().max(200) }),
   z.object({ type: z.literal('log'), requestId, branchId: id }),
   z.object({ type: z.literal('pickFiles'), requestId }),
@@ -113,9 +184,19 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('filesOfDraft'), requestId, key: id }),
   z.object({ type: z.literal('files'), requestId, query: z.string().max(200) }),
   z.object({ type: z.literal('fullPrompt'), requestId, turnId: id }),
-  z.object({ type: z.literal('openFile'), requestId, branchId: id, path: z.string().max(4_000), line: z.number().int().optional() }),
+  z.object({
+    type: z.literal('openFile'),
+    requestId,
+    branchId: id,
+    path: z.string().max(4_000),
+    line: z.number().int().optional(),
+  }),
   z.object({ type: z.literal('openLink'), requestId, href: z.string().max(4_000) }),
-  z.object({ type: z.literal('command'), requestId, command: z.enum(['openFolder', 'manageTrust', 'initRepository', 'openInEditor']) }),
+  z.object({
+    type: z.literal('command'),
+    requestId,
+    command: z.enum(['openFolder', 'manageTrust', 'initRepository', 'openInEditor']),
+  }),
 ]);
 export type ToHost = z.infer<typeof toHostSchema>;
 type WithoutId<T> = T extends { requestId: number } ? Omit<T, 'requestId'> : never;

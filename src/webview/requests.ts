@@ -27,7 +27,13 @@ export interface RequestContext {
 type Asked = Extract<ToHost, { requestId: number }>;
 type Of<T extends Asked['type']> = Extract<Asked, { type: T }>;
 
-const imageTypes: Record<string, string> = { '.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg', '.gif': 'image/gif', '.webp': 'image/webp' };
+const imageTypes: Record<string, string> = {
+  '.png': 'image/png',
+  '.jpg': 'image/jpeg',
+  '.jpeg': 'image/jpeg',
+  '.gif': 'image/gif',
+  '.webp': 'image/webp',
+};
 const largestShown = 5 * 1024 * 1024;
 const logShown = 20_000;
 const filesFound = 30;
@@ -41,7 +47,7 @@ export async function answer(asked: Asked, context: RequestContext): Promise<unk
       return turnAction(asked, context);
     case 'undo': {
       const restore = context.undo.get(asked.token);
-      if (!restore) throw new RefusedError('This can\'t be taken back any more.');
+      if (!restore) throw new RefusedError("This can't be taken back any more.");
       context.undo.delete(asked.token);
       return restore();
     }
@@ -78,7 +84,10 @@ export async function answer(asked: Asked, context: RequestContext): Promise<unk
   }
 }
 
-async function enqueue({ target, kind, agent, prompt, attachments }: Of<'enqueue'>, { engine }: RequestContext): Promise<unknown> {
+async function enqueue(
+  { target, kind, agent, prompt, attachments }: Of<'enqueue'>,
+  { engine }: RequestContext,
+): Promise<unknown> {
   const { queue } = await engine.owner();
   if ('sessionId' in target) return queue.enqueueTurn(target.sessionId, { prompt, attachments });
   if ('branchId' in target) {
@@ -139,12 +148,18 @@ async function branchAction({ action, branchId }: Of<'branch'>, { engine, change
   }
 }
 
-async function sessionAction({ action, sessionId }: Of<'session'>, { engine, changes, transcripts }: RequestContext): Promise<unknown> {
+async function sessionAction(
+  { action, sessionId }: Of<'session'>,
+  { engine, changes, transcripts }: RequestContext,
+): Promise<unknown> {
   const session = engine.state.session(sessionId);
   if (!session) throw new RefusedError('This session is not there any more.');
   if (action === 'openChanges') await changes.ofSession(session);
   else if (action === 'openTranscript') await transcripts.open(sessionId);
-  else await vscode.env.clipboard.writeText(transcriptMarkdown(session.title, await readTranscript(transcriptPath(engine.folder, sessionId))));
+  else
+    await vscode.env.clipboard.writeText(
+      transcriptMarkdown(session.title, await readTranscript(transcriptPath(engine.folder, sessionId))),
+    );
   return null;
 }
 
@@ -175,22 +190,43 @@ async function setupLog(branchId: string, engine: Engine): Promise<string> {
 
 async function pickFiles(): Promise<{ name: string; mimeType: string; base64: string }[]> {
   const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
-  const chosen = (await vscode.window.showOpenDialog({ canSelectMany: true, title: 'Attach Files', openLabel: 'Attach', ...(folder ? { defaultUri: folder } : {}) })) ?? [];
+  const chosen =
+    (await vscode.window.showOpenDialog({
+      canSelectMany: true,
+      title: 'Attach Files',
+      openLabel: 'Attach',
+      ...(folder ? { defaultUri: folder } : {}),
+    })) ?? [];
   const files: { name: string; mimeType: string; base64: string }[] = [];
   for (const uri of chosen) {
     const { size } = await vscode.workspace.fs.stat(uri);
     const name = basename(uri.path);
-    if (size > largestAttachment) throw new RefusedError(`"${name}" is larger than ${largestAttachment / 1024 / 1024} MB. Attach a smaller file, or name its path in the prompt.`);
+    if (size > largestAttachment)
+      throw new RefusedError(
+        `"${name}" is larger than ${largestAttachment / 1024 / 1024} MB. Attach a smaller file, or name its path in the prompt.`,
+      );
     const data = Buffer.from(await vscode.workspace.fs.readFile(uri));
-    files.push({ name, mimeType: imageTypes[extname(name).toLowerCase()] ?? 'application/octet-stream', base64: data.toString('base64') });
+    files.push({
+      name,
+      mimeType: imageTypes[extname(name).toLowerCase()] ?? 'application/octet-stream',
+      base64: data.toString('base64'),
+    });
   }
   return files;
 }
 
 /** Paths in the open folders whose name holds the query. */
 async function findFiles(query: string): Promise<string[]> {
-  const letters = query.replace(/[^\p{L}\p{N}._/-]/gu, '').split('').map((letter) => (/\p{L}/u.test(letter) ? `[${letter.toLowerCase()}${letter.toUpperCase()}]` : letter)).join('');
-  const found = await vscode.workspace.findFiles(letters === '' ? '**/*' : `**/*${letters}*`, '**/{node_modules,.git}/**', filesFound);
+  const letters = query
+    .replace(/[^\p{L}\p{N}._/-]/gu, '')
+    .split('')
+    .map((letter) => (/\p{L}/u.test(letter) ? `[${letter.toLowerCase()}${letter.toUpperCase()}]` : letter))
+    .join('');
+  const found = await vscode.workspace.findFiles(
+    letters === '' ? '**/*' : `**/*${letters}*`,
+    '**/{node_modules,.git}/**',
+    filesFound,
+  );
   return found.map((uri) => vscode.workspace.asRelativePath(uri, false)).sort((a, b) => a.length - b.length);
 }
 
@@ -204,7 +240,8 @@ async function openFile(branchId: string, path: string, line: number | undefined
   } catch {
     throw new RefusedError(`"${path}" is not there any more.`);
   }
-  if (!isInside(real, worktree)) throw new RefusedError(`"${path}" is not in the branch's worktree, so it is not opened from here.`);
+  if (!isInside(real, worktree))
+    throw new RefusedError(`"${path}" is not in the branch's worktree, so it is not opened from here.`);
   const at = new vscode.Position(Math.max(0, (line ?? 1) - 1), 0);
   await vscode.window.showTextDocument(vscode.Uri.file(real), { preview: true, selection: new vscode.Range(at, at) });
   return null;
@@ -217,13 +254,18 @@ async function openLink(href: string): Promise<null> {
   } catch (error) {
     throw new RefusedError(`This link is not understood: ${messageOf(error)}`);
   }
-  if (!['http', 'https', 'mailto'].includes(uri.scheme)) throw new RefusedError(`A link to "${uri.scheme}:" is not opened from here.`);
+  if (!['http', 'https', 'mailto'].includes(uri.scheme))
+    throw new RefusedError(`A link to "${uri.scheme}:" is not opened from here.`);
   await vscode.env.openExternal(uri);
   return null;
 }
 
 async function command({ command: name }: Of<'command'>, { openInEditor }: RequestContext): Promise<null> {
-  const commands = { openFolder: 'vscode.openFolder', manageTrust: 'workbench.trust.manage', initRepository: 'git.init' } as const;
+  const commands = {
+    openFolder: 'vscode.openFolder',
+    manageTrust: 'workbench.trust.manage',
+    initRepository: 'git.init',
+  } as const;
   if (name === 'openInEditor') openInEditor();
   else await vscode.commands.executeCommand(commands[name]);
   return null;

@@ -55,9 +55,15 @@ export class RowStatsCache {
         stats.commits = Number((await git.run('rev-list', '--count', range)).trim());
         const line = (await git.run('diff', '--shortstat', range)).trim();
         const number = (pattern: RegExp) => Number(pattern.exec(line)?.[1] ?? 0);
-        Object.assign(stats, { files: number(/(\d+) file/), insertions: number(/(\d+) insertion/), deletions: number(/(\d+) deletion/) });
+        Object.assign(stats, {
+          files: number(/(\d+) file/),
+          insertions: number(/(\d+) insertion/),
+          deletions: number(/(\d+) deletion/),
+        });
       }
-      const usage = (await readTranscript(transcriptPath(this.#folder, turn.sessionId))).findLast((entry) => entry.type === 'usage' && entry.turnId === turn.id);
+      const usage = (await readTranscript(transcriptPath(this.#folder, turn.sessionId))).findLast(
+        (entry) => entry.type === 'usage' && entry.turnId === turn.id,
+      );
       if (usage?.type === 'usage') {
         stats.tokens = usage.used;
         if (usage.cost) stats.cost = `${usage.cost.amount.toFixed(2)} ${usage.cost.currency}`;

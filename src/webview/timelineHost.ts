@@ -34,7 +34,9 @@ export class TimelineHost implements vscode.Disposable {
   #isReady = false;
   #visible = true;
   #number = 0;
-  #sent: { rows: Map<string, string>; order: string; branches: Map<string, string>; branchOrder: string; meta: string } | undefined;
+  #sent:
+    | { rows: Map<string, string>; order: string; branches: Map<string, string>; branchOrder: string; meta: string }
+    | undefined;
   #hasRepository = false;
   readonly #pushing = new Batch(batchTime, () => this.#push());
   #found: ReadonlySet<string> = new Set();
@@ -45,17 +47,27 @@ export class TimelineHost implements vscode.Disposable {
     this.#webview = webview;
     this.#options = options;
     const { engine } = options;
-    this.#disposables.push(webview.onDidReceiveMessage((message: unknown) => this.#receive(message)), vscode.workspace.onDidChangeWorkspaceFolders(() => {
-      this.#lookForRepository();
-      this.#pushing.schedule();
-    }));
+    this.#disposables.push(
+      webview.onDidReceiveMessage((message: unknown) => this.#receive(message)),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => {
+        this.#lookForRepository();
+        this.#pushing.schedule();
+      }),
+    );
     if (!engine) return;
     this.#feed = new ConversationFeed(engine, (message) => this.#send(message));
-    this.#stats = new RowStatsCache(engine.folder, (turn) => engine.state.branch(turn.branchId)?.repository, () => this.#pushing.schedule());
-    this.#disposables.push(this.#feed, engine.onDidChange(() => {
-      this.#feed?.refresh();
-      this.#pushing.schedule();
-    }));
+    this.#stats = new RowStatsCache(
+      engine.folder,
+      (turn) => engine.state.branch(turn.branchId)?.repository,
+      () => this.#pushing.schedule(),
+    );
+    this.#disposables.push(
+      this.#feed,
+      engine.onDidChange(() => {
+        this.#feed?.refresh();
+        this.#pushing.schedule();
+      }),
+    );
     void engine.opened.then(() => this.#pushing.schedule());
   }
 
@@ -66,7 +78,12 @@ export class TimelineHost implements vscode.Disposable {
   }
 
   reveal(target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean }): void {
-    const message: ToView = { type: 'reveal', branchId: target.branchId ?? null, turnId: target.turnId ?? null, compose: target.compose ?? false };
+    const message: ToView = {
+      type: 'reveal',
+      branchId: target.branchId ?? null,
+      turnId: target.turnId ?? null,
+      compose: target.compose ?? false,
+    };
     if (this.#isReady) this.#send(message);
     else this.#waitingReveal = message;
   }
@@ -96,7 +113,9 @@ export class TimelineHost implements vscode.Disposable {
         this.#setScope(message.scope);
         return;
       case 'open':
-        void this.#feed?.open(message.sessionId, message.earlier).catch((error) => this.#options.log(`Reading a transcript: ${messageOf(error)}`));
+        void this.#feed
+          ?.open(message.sessionId, message.earlier)
+          .catch((error) => this.#options.log(`Reading a transcript: ${messageOf(error)}`));
         return;
       case 'close':
         this.#feed?.close();
@@ -117,7 +136,12 @@ export class TimelineHost implements vscode.Disposable {
     const result = { type: 'result' as const, requestId: message.requestId };
     try {
       if (message.type !== 'command' && !engine) throw new RefusedError('Open a folder that is a git repository first.');
-      const value = await answer(message, { ...requests, engine: engine as Engine, undo: this.#undo, drafts: this.#options.drafts });
+      const value = await answer(message, {
+        ...requests,
+        engine: engine as Engine,
+        undo: this.#undo,
+        drafts: this.#options.drafts,
+      });
       this.#send({ ...result, error: null, value: value ?? null });
     } catch (error) {
       this.#send({ ...result, error: messageOf(error), value: null });
@@ -135,10 +159,16 @@ export class TimelineHost implements vscode.Disposable {
       this.#search = new AbortController();
       this.#found = new Set();
       if (engine && scope.query.trim().length >= 2) {
-        void searchTranscripts(engine.folder, Array.from(engine.state.sessions(), ({ id }) => id), scope.query, this.#search.signal, (found) => {
-          this.#found = found;
-          this.#pushing.schedule();
-        });
+        void searchTranscripts(
+          engine.folder,
+          Array.from(engine.state.sessions(), ({ id }) => id),
+          scope.query,
+          this.#search.signal,
+          (found) => {
+            this.#found = found;
+            this.#pushing.schedule();
+          },
+        );
       }
     }
     this.#push();
@@ -153,11 +183,30 @@ export class TimelineHost implements vscode.Disposable {
   #model(): Model {
     const { engine, defaultAgent } = this.#options;
     if (!engine) {
-      return { branches: [], rows: [], meta: { agents: [], defaultAgent: 'shell', trusted: vscode.workspace.isTrusted, readOnly: null, hasRepository: this.#hasRepository, history: [], moreEnded: 0, moreQueued: 0 } };
+      return {
+        branches: [],
+        rows: [],
+        meta: {
+          agents: [],
+          defaultAgent: 'shell',
+          trusted: vscode.workspace.isTrusted,
+          readOnly: null,
+          hasRepository: this.#hasRepository,
+          history: [],
+          moreEnded: 0,
+          moreQueued: 0,
+        },
+      };
     }
     return modelOf(this.#scope, {
-      state: engine.state, queue: engine.queueSnapshot(), catalog: engine.catalog, defaultAgent: defaultAgent(),
-      readOnly: engine.readOnlyReason ?? null, hasRepository: this.#hasRepository, found: this.#found, stats: (turn) => this.#stats?.of(turn),
+      state: engine.state,
+      queue: engine.queueSnapshot(),
+      catalog: engine.catalog,
+      defaultAgent: defaultAgent(),
+      readOnly: engine.readOnlyReason ?? null,
+      hasRepository: this.#hasRepository,
+      found: this.#found,
+      stats: (turn) => this.#stats?.of(turn),
     });
   }
 
@@ -167,8 +216,10 @@ export class TimelineHost implements vscode.Disposable {
     const model = this.#model();
     const before = this.#sent;
     const now = {
-      rows: new Map(model.rows.map((row) => [row.id, JSON.stringify(row)])), order: model.rows.map((row) => row.id).join(),
-      branches: new Map(model.branches.map((branch) => [branch.id, JSON.stringify(branch)])), branchOrder: model.branches.map((branch) => branch.id).join(),
+      rows: new Map(model.rows.map((row) => [row.id, JSON.stringify(row)])),
+      order: model.rows.map((row) => row.id).join(),
+      branches: new Map(model.branches.map((branch) => [branch.id, JSON.stringify(branch)])),
+      branchOrder: model.branches.map((branch) => branch.id).join(),
       meta: JSON.stringify(model.meta),
     };
     this.#sent = now;
@@ -181,10 +232,22 @@ export class TimelineHost implements vscode.Disposable {
     const rows = model.rows.filter((row: Row) => before.rows.get(row.id) !== now.rows.get(row.id));
     const branches = model.branches.filter((branch) => before.branches.get(branch.id) !== now.branches.get(branch.id));
     const metaChanged = before.meta !== now.meta;
-    if (rows.length === 0 && branches.length === 0 && !metaChanged && before.order === now.order && before.branchOrder === now.branchOrder) return;
+    if (
+      rows.length === 0 &&
+      branches.length === 0 &&
+      !metaChanged &&
+      before.order === now.order &&
+      before.branchOrder === now.branchOrder
+    )
+      return;
     this.#number += 1;
     this.#send({
-      type: 'delta', number: this.#number, rows, branches, order: model.rows.map((row) => row.id), branchOrder: model.branches.map((branch) => branch.id),
+      type: 'delta',
+      number: this.#number,
+      rows,
+      branches,
+      order: model.rows.map((row) => row.id),
+      branchOrder: model.branches.map((branch) => branch.id),
       ...(metaChanged ? { meta: model.meta } : {}),
     });
   }

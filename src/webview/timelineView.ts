@@ -14,7 +14,10 @@ export class TimelineView implements vscode.WebviewViewProvider, vscode.WebviewP
   #panel: { panel: vscode.WebviewPanel; host: TimelineHost } | undefined;
   #waiting: Parameters<TimelineHost['reveal']>[0] | undefined;
 
-  constructor(dist: vscode.Uri, options: Omit<TimelineHostOptions, 'requests'> & { requests: Omit<TimelineHostOptions['requests'], 'openInEditor'> }) {
+  constructor(
+    dist: vscode.Uri,
+    options: Omit<TimelineHostOptions, 'requests'> & { requests: Omit<TimelineHostOptions['requests'], 'openInEditor'> },
+  ) {
     this.#dist = dist;
     this.#options = options;
     this.#disposables = [
@@ -25,7 +28,10 @@ export class TimelineView implements vscode.WebviewViewProvider, vscode.WebviewP
 
   #host(webview: vscode.Webview, where: 'sidebar' | 'editor'): TimelineHost {
     webview.options = { enableScripts: true, localResourceRoots: [this.#dist], enableCommandUris: false };
-    const host = new TimelineHost(webview, { ...this.#options, requests: { ...this.#options.requests, openInEditor: () => this.openInEditor() } });
+    const host = new TimelineHost(webview, {
+      ...this.#options,
+      requests: { ...this.#options.requests, openInEditor: () => this.openInEditor() },
+    });
     webview.html = pageOf(webview, this.#dist, where);
     return host;
   }
@@ -48,7 +54,10 @@ export class TimelineView implements vscode.WebviewViewProvider, vscode.WebviewP
 
   openInEditor(): void {
     if (this.#panel) this.#panel.panel.reveal();
-    else this.#adopt(vscode.window.createWebviewPanel(panelType, 'Branchline Timeline', vscode.ViewColumn.Active, { enableFindWidget: true }));
+    else
+      this.#adopt(
+        vscode.window.createWebviewPanel(panelType, 'Branchline Timeline', vscode.ViewColumn.Active, { enableFindWidget: true }),
+      );
   }
 
   #adopt(panel: vscode.WebviewPanel): void {
@@ -63,7 +72,10 @@ export class TimelineView implements vscode.WebviewViewProvider, vscode.WebviewP
   }
 
   /** Shows a branch or turn, in the editor tab when that is in view, else in the sidebar. */
-  async reveal(target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean }, options: { preserveFocus?: boolean } = {}): Promise<void> {
+  async reveal(
+    target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean },
+    options: { preserveFocus?: boolean } = {},
+  ): Promise<void> {
     if (this.#panel?.panel.visible) {
       this.#panel.host.reveal(target);
       return;

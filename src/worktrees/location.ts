@@ -15,13 +15,21 @@ export function worktreeLocation(template: string, repository: string, branch: s
   };
   const expanded = template.replace(/\$\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
-    if (value === undefined) throw new WorktreeError(`The setting "branchline.worktrees.location" names ${whole}, which is not known. Use \${repositoryParent}, \${repositoryName}, \${repository} and \${branch}.`);
+    if (value === undefined)
+      throw new WorktreeError(
+        `The setting "branchline.worktrees.location" names ${whole}, which is not known. Use \${repositoryParent}, \${repositoryName}, \${repository} and \${branch}.`,
+      );
     return value;
   });
-  if (!template.includes('${branch}')) throw new WorktreeError('The setting "branchline.worktrees.location" must contain ${branch}: each branch needs a folder of its own.');
+  if (!template.includes('${branch}'))
+    throw new WorktreeError(
+      'The setting "branchline.worktrees.location" must contain ${branch}: each branch needs a folder of its own.',
+    );
   const path = resolve(repository, expanded);
   if (path === repository || isInside(repository, path) || isInside(path, join(repository, '.git'))) {
-    throw new WorktreeError('The setting "branchline.worktrees.location" leads into the repository itself. Choose a folder beside it.');
+    throw new WorktreeError(
+      'The setting "branchline.worktrees.location" leads into the repository itself. Choose a folder beside it.',
+    );
   }
   return path;
 }

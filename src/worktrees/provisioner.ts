@@ -77,13 +77,15 @@ export class Provisioner {
     // Nothing waits for it: a branch whose turns were all removed is not made for nobody.
     if (branch.worktreeState !== 'provisioning' && this.#options.store.state.line(branch.id).length === 0) return;
     const stop = new AbortController();
-    const done = this.#provision(branch.id, stop.signal).finally(() => this.#work.delete(branch.id)).then(
-      () => {
-        this.#again.succeeded();
-        this.reconcile();
-      },
-      (error) => this.#failed(`Provisioning ${branch.name}`, error),
-    );
+    const done = this.#provision(branch.id, stop.signal)
+      .finally(() => this.#work.delete(branch.id))
+      .then(
+        () => {
+          this.#again.succeeded();
+          this.reconcile();
+        },
+        (error) => this.#failed(`Provisioning ${branch.name}`, error),
+      );
     this.#work.set(branch.id, { done, stop });
   }
 
@@ -140,9 +142,16 @@ export class Provisioner {
   async #run(branch: Branch, step: ProvisioningStep, signal: AbortSignal): Promise<boolean> {
     const { ownCheckouts, settings, now } = this.#options;
     if (branch.worktreeState !== 'provisioning' || branch.worktreeStep !== step) {
-      const entered = await this.#change(branch.id, (row) => ({
-        worktreeState: worktreeTransition(row.worktreeState, 'provisioning'), worktreeStep: step, worktreeError: null, changedAt: now(),
-      }), `worktree:${step}`);
+      const entered = await this.#change(
+        branch.id,
+        (row) => ({
+          worktreeState: worktreeTransition(row.worktreeState, 'provisioning'),
+          worktreeStep: step,
+          worktreeError: null,
+          changedAt: now(),
+        }),
+        `worktree:${step}`,
+      );
       if (!entered) return false;
     }
     const gone = branch.worktreePath !== null && !gitSteps.has(step) && !existsSync(branch.worktreePath);
@@ -150,7 +159,8 @@ export class Provisioner {
       signal.throwIfAborted();
       if (gone) throw new Error(`The folder ${branch.worktreePath} is gone. Retry to make it again.`);
       const patch = await (this.#options.steps ?? realSteps)[step]({
-        branch, signal,
+        branch,
+        signal,
         settings: settings(branch.repository),
         ownCheckouts: ownCheckouts(),
         hasRun: this.#hasRun(branch.id),
@@ -159,12 +169,16 @@ export class Provisioner {
       });
       signal.throwIfAborted();
       const next = stepAfter(step);
-      await this.#change(branch.id, (row) => ({
-        ...patch,
-        worktreeState: worktreeTransition(row.worktreeState, next ? 'provisioning' : 'ready'),
-        worktreeStep: next ?? null,
-        changedAt: now(),
-      }), next ? `worktree:${next}` : 'worktree:ready');
+      await this.#change(
+        branch.id,
+        (row) => ({
+          ...patch,
+          worktreeState: worktreeTransition(row.worktreeState, next ? 'provisioning' : 'ready'),
+          worktreeStep: next ?? null,
+          changedAt: now(),
+        }),
+        next ? `worktree:${next}` : 'worktree:ready',
+      );
       return next !== undefined;
     } catch (error) {
       if (error instanceof StorageError) throw error; // The step did not fail: its result could not be written, and it runs again.
@@ -176,16 +190,28 @@ export class Provisioner {
 
   #hasRun(branchId: string): boolean {
     const { state } = this.#options.store;
-    return state.sessionsOf(branchId).some((session) => !session.closed && state.turnsOf(session.id).some((turn) => turn.startSha !== null));
+    return state
+      .sessionsOf(branchId)
+      .some((session) => !session.closed && state.turnsOf(session.id).some((turn) => turn.startSha !== null));
   }
 
   async #fail(branchId: string, step: ProvisioningStep, resumeAt: ProvisioningStep, error: unknown): Promise<void> {
-    const message = isMissingProgram(error) ? 'git was not found. Install git, or mend PATH, and retry.' : messageOf(error).trim();
+    const message = isMissingProgram(error)
+      ? 'git was not found. Install git, or mend PATH, and retry.'
+      : messageOf(error).trim();
     this.#options.log(`Provisioning failed at ${step}: ${message}`, 'warn');
-    await this.#change(branchId, (row) => ({
-      worktreeState: worktreeTransition(row.worktreeState, 'failed'), worktreeStep: resumeAt,
-      worktreeError: { message, step }, unread: true, changedAt: this.#options.now(),
-    }), 'worktree:failed', error instanceof LostBranchError ? message : undefined);
+    await this.#change(
+      branchId,
+      (row) => ({
+        worktreeState: worktreeTransition(row.worktreeState, 'failed'),
+        worktreeStep: resumeAt,
+        worktreeError: { message, step },
+        unread: true,
+        changedAt: this.#options.now(),
+      }),
+      'worktree:failed',
+      error instanceof LostBranchError ? message : undefined,
+    );
   }
 
   /** False when the branch was taken away, or is being removed: its state is not the provisioner's to write any more. */
@@ -213,10 +239,16 @@ export class Provisioner {
         await this.#change(branch.id, () => ({ backgroundSetup: 'done' }));
       } catch (error) {
         if (stop.signal.aborted) return;
-        await this.#change(branch.id, () => ({ backgroundSetup: 'failed', worktreeError: { message: messageOf(error), step: 'runSetup' }, unread: true }));
+        await this.#change(branch.id, () => ({
+          backgroundSetup: 'failed',
+          worktreeError: { message: messageOf(error), step: 'runSetup' },
+          unread: true,
+        }));
       }
     };
-    run().finally(() => this.#background.delete(branch.id)).catch((error) => this.#failed(`Setup of ${branch.name}`, error));
+    run()
+      .finally(() => this.#background.delete(branch.id))
+      .catch((error) => this.#failed(`Setup of ${branch.name}`, error));
   }
 
   /** Where the output of a branch's setup commands goes. */

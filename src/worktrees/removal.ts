@@ -24,7 +24,15 @@ export async function atRisk(branch: Branch): Promise<AtRisk> {
   if (!branch.worktreePath || !existsSync(branch.worktreePath)) return { uncommitted: [], unmerged: 0 };
   const git = new Git(branch.worktreePath);
   const uncommitted = await git.changedPaths();
-  const own = await git.run('rev-list', '--count', `refs/heads/${branch.name}`, '--not', `--exclude=refs/heads/${branch.name}`, '--branches', '--remotes');
+  const own = await git.run(
+    'rev-list',
+    '--count',
+    `refs/heads/${branch.name}`,
+    '--not',
+    `--exclude=refs/heads/${branch.name}`,
+    '--branches',
+    '--remotes',
+  );
   return { uncommitted, unmerged: Number(own.trim()) };
 }
 
@@ -33,9 +41,14 @@ export function lossInWords(name: string, { uncommitted, unmerged }: AtRisk): st
   const parts: string[] = [];
   if (uncommitted.length > 0) {
     const shown = uncommitted.slice(0, 5).join(', ');
-    parts.push(`${uncommitted.length === 1 ? '1 file has' : `${uncommitted.length} files have`} uncommitted changes, which would be lost (${shown}${uncommitted.length > 5 ? ', …' : ''}).`);
+    parts.push(
+      `${uncommitted.length === 1 ? '1 file has' : `${uncommitted.length} files have`} uncommitted changes, which would be lost (${shown}${uncommitted.length > 5 ? ', …' : ''}).`,
+    );
   }
-  if (unmerged > 0) parts.push(`${unmerged === 1 ? '1 commit is' : `${unmerged} commits are`} on no other branch; the branch "${name}" keeps ${unmerged === 1 ? 'it' : 'them'}.`);
+  if (unmerged > 0)
+    parts.push(
+      `${unmerged === 1 ? '1 commit is' : `${unmerged} commits are`} on no other branch; the branch "${name}" keeps ${unmerged === 1 ? 'it' : 'them'}.`,
+    );
   return parts.length > 0 ? parts.join(' ') : undefined;
 }
 
@@ -43,7 +56,8 @@ export function lossInWords(name: string, { uncommitted, unmerged }: AtRisk): st
 export async function removeWorktree(branch: Branch, force: boolean): Promise<void> {
   await endMarked(setupMark(branch)); // Agents were ended with their hosts.
   const claim = await acquireWhenFree(repositoryClaim(branch.repository), AbortSignal.timeout(claimTime));
-  if (!claim) throw new WorktreeError('Another worktree of this repository is being made, which takes long. Try again when it is done.');
+  if (!claim)
+    throw new WorktreeError('Another worktree of this repository is being made, which takes long. Try again when it is done.');
   try {
     await endMarked(gitMark(branch));
     if (!branch.worktreePath || branch.adopted) return;

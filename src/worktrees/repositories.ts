@@ -92,7 +92,9 @@ function listFolders(path: string): string[] {
 
 function packedRefs(gitFolder: string): string[] {
   try {
-    return readFileSync(join(gitFolder, 'packed-refs'), 'utf8').split('\n').flatMap((line) => line.split(' ')[1] ?? []);
+    return readFileSync(join(gitFolder, 'packed-refs'), 'utf8')
+      .split('\n')
+      .flatMap((line) => line.split(' ')[1] ?? []);
   } catch {
     return [];
   }

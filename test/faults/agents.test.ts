@@ -5,7 +5,17 @@ import { hostFileSchema } from '../../src/agentHost/protocol.ts';
 import { isAlive, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import type { EngineOptions } from '../../src/sessions/engine.ts';
-import { startEngine, stopEngine, stoppedAfterEach, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import {
+  startEngine,
+  stopEngine,
+  stoppedAfterEach,
+  testAgent,
+  type TestEngine,
+  type TestSettings,
+  turnState,
+  until,
+  untilEnded,
+} from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -22,15 +32,24 @@ describe('Agents and their hosts in trouble', function () {
   after(() => report('agents and hosts', { rounds: done }));
   const start = (patch: Partial<TestSettings> = {}, env: Record<string, string> = {}, options: Partial<EngineOptions> = {}) => {
     const repository = existsSync(join(folder, 'repo')) ? join(folder, 'repo') : makeRepository(folder);
-    const started = startEngine(folder, repository, { agents: { test: { ...testAgent, env } }, defaultAgent: 'test', ...patch }, options);
+    const started = startEngine(
+      folder,
+      repository,
+      { agents: { test: { ...testAgent, env } }, defaultAgent: 'test', ...patch },
+      options,
+    );
     running.push(started);
     return started;
   };
-  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') => (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
+  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') =>
+    (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
   const inWorktree = (path: string, branch = 'b') => join(folder, 'repo.worktrees', branch, path);
-  const times = (name: string) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8').split('\n').length - 1 : 0);
+  const times = (name: string) =>
+    existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8').split('\n').length - 1 : 0;
   const hostOf = ({ engine }: TestEngine, turnId: string) =>
-    hostFileSchema.parse(JSON.parse(readFileSync(join(folder, 'storage', 'hosts', `${engine.state.turn(turnId)?.hostId}.json`), 'utf8')));
+    hostFileSchema.parse(
+      JSON.parse(readFileSync(join(folder, 'storage', 'hosts', `${engine.state.turn(turnId)?.hostId}.json`), 'utf8')),
+    );
   const identityIn = (path: string) => {
     const pid = Number(readFileSync(path, 'utf8'));
     return { pid, startTime: startTimeOf(pid) ?? '' };
@@ -43,7 +62,12 @@ describe('Agents and their hosts in trouble', function () {
         const one = start({ onFailure });
         const first = await note(one, `count ${join(folder, `first-${n}`)}\nspawn child.pid\nhang`);
         const second = await note(one, `count ${join(folder, `second-${n}`)}`);
-        await until(one.engine, () => turnState(one.engine, first.turnId) === 'running' && existsSync(inWorktree('child.pid')) && times(`first-${n}`) === 1, 'it works');
+        await until(
+          one.engine,
+          () =>
+            turnState(one.engine, first.turnId) === 'running' && existsSync(inWorktree('child.pid')) && times(`first-${n}`) === 1,
+          'it works',
+        );
         const child = identityIn(inWorktree('child.pid'));
         kill(hostOf(one, first.turnId).pid);
         await untilEnded(one.engine, first.turnId);
@@ -69,7 +93,11 @@ describe('Agents and their hosts in trouble', function () {
     const one = start({}, { TEST_AGENT_WAITS: go });
     const first = await note(one, `count ${join(folder, 'first')}`);
     const second = await note(one, `count ${join(folder, 'second')}`);
-    await until(one.engine, () => turnState(one.engine, first.turnId) === 'starting' && hostOf(one, first.turnId).pid !== null, 'it starts');
+    await until(
+      one.engine,
+      () => turnState(one.engine, first.turnId) === 'starting' && hostOf(one, first.turnId).pid !== null,
+      'it starts',
+    );
     kill(hostOf(one, first.turnId).pid);
     await until(one.engine, () => one.engine.state.turn(first.turnId)?.attempt === 2, 'it is tried again');
     writeFileSync(go, '');
@@ -83,7 +111,11 @@ describe('Agents and their hosts in trouble', function () {
     const go = join(folder, 'go');
     const first = start({}, { TEST_AGENT_WAITS: go });
     const { turnId, sessionId } = await note(first, `count ${join(folder, 'ran')}\nhang`);
-    await until(first.engine, () => turnState(first.engine, turnId) === 'starting' && hostOf(first, turnId).pid !== null, 'it starts');
+    await until(
+      first.engine,
+      () => turnState(first.engine, turnId) === 'starting' && hostOf(first, turnId).pid !== null,
+      'it starts',
+    );
     const { pid } = hostOf(first, turnId);
     await first.engine.dispose();
     writeFileSync(go, '');
@@ -94,14 +126,22 @@ describe('Agents and their hosts in trouble', function () {
     await untilEnded(second.engine, turnId);
     assert.equal(turnState(second.engine, turnId), 'interrupted');
     assert.equal(times('ran'), 1);
-    assert.equal((await readTranscript(transcriptPath(join(folder, 'storage'), sessionId))).filter(({ type }) => type === 'handover').length, 1);
+    assert.equal(
+      (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId))).filter(({ type }) => type === 'handover').length,
+      1,
+    );
     done += 1;
   });
 
   it('an agent that never gets ready is stopped at once, and holds up only its own branch (requirements 50, 51)', async () => {
     const one = start({}, { TEST_AGENT_WAITS: join(folder, 'never') });
     const stuck = await note(one, 'say never');
-    const other = await (await one.engine.owner()).queue.enqueue({ branch: 'other', kind: 'note', agent: 'shell', prompt: 'echo hello' });
+    const other = await (await one.engine.owner()).queue.enqueue({
+      branch: 'other',
+      kind: 'note',
+      agent: 'shell',
+      prompt: 'echo hello',
+    });
     await untilEnded(one.engine, other.turnId);
     assert.equal(turnState(one.engine, other.turnId), 'completed');
     assert.equal(turnState(one.engine, stuck.turnId), 'starting');
@@ -112,17 +152,31 @@ describe('Agents and their hosts in trouble', function () {
   });
 
   it('an agent that never gets ready fails its turn at the time limit, with words, and leaves no process (requirement 51)', async () => {
-    const one = start({}, { TEST_AGENT_WAITS: join(folder, 'never'), TEST_AGENT_PID: join(folder, 'pid') }, { timeLimits: { start: 1_500, silence: 60_000 } });
+    const one = start(
+      {},
+      { TEST_AGENT_WAITS: join(folder, 'never'), TEST_AGENT_PID: join(folder, 'pid') },
+      { timeLimits: { start: 1_500, silence: 60_000 } },
+    );
     const first = await note(one, 'say never');
     const second = await note(one, 'say neither');
-    await until(one.engine, () => existsSync(join(folder, 'pid')) && identityIn(join(folder, 'pid')).startTime !== '', 'the agent runs');
+    await until(
+      one.engine,
+      () => existsSync(join(folder, 'pid')) && identityIn(join(folder, 'pid')).startTime !== '',
+      'the agent runs',
+    );
     const agent = identityIn(join(folder, 'pid'));
     assert.ok(isAlive(agent));
     await untilEnded(one.engine, first.turnId);
     assert.equal(turnState(one.engine, first.turnId), 'failed');
-    assert.match(one.engine.state.turn(first.turnId)?.error?.message ?? '', /Test Agent did not start within 1\.5 s\. See in a terminal whether it starts there, then retry\./);
+    assert.match(
+      one.engine.state.turn(first.turnId)?.error?.message ?? '',
+      /Test Agent did not start within 1\.5 s\. See in a terminal whether it starts there, then retry\./,
+    );
     await until(one.engine, () => !isAlive(agent), 'the agent has ended');
-    assert.deepEqual([one.engine.state.branch(first.branchId)?.paused, turnState(one.engine, second.turnId)], ['failure', 'queued']);
+    assert.deepEqual(
+      [one.engine.state.branch(first.branchId)?.paused, turnState(one.engine, second.turnId)],
+      ['failure', 'queued'],
+    );
     done += 1;
   });
 
@@ -161,7 +215,11 @@ describe('Agents and their hosts in trouble', function () {
     await untilEnded(one.engine, turnId);
     const { queue } = await one.engine.owner();
     const next = await queue.enqueueTurn(sessionId, { prompt: `count ${join(folder, 'next')}` });
-    await until(one.engine, () => ['running', 'failed'].includes(turnState(one.engine, next.turnId) ?? ''), 'it was sent, or could not be');
+    await until(
+      one.engine,
+      () => ['running', 'failed'].includes(turnState(one.engine, next.turnId) ?? ''),
+      'it was sent, or could not be',
+    );
     if (turnState(one.engine, next.turnId) === 'running') await queue.cancel(next.turnId);
     await untilEnded(one.engine, next.turnId);
     assert.equal(times('next'), 0);
@@ -169,14 +227,19 @@ describe('Agents and their hosts in trouble', function () {
     await untilEnded(one.engine, next.turnId);
     assert.equal(turnState(one.engine, next.turnId), 'completed');
     assert.equal(times('next'), 1);
-    const said = (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId))).map((entry) => (entry.type === 'text' ? entry.text : '')).join('');
+    const said = (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId)))
+      .map((entry) => (entry.type === 'text' ? entry.text : ''))
+      .join('');
     assert.match(said, /^before\nafter\n/);
     done += 1;
   });
 
   it('over many closed and opened windows a turn goes on, its transcript has no gap, and its question can be answered (invariant 8)', async () => {
     const first = start();
-    const { turnId, sessionId } = await note(first, `count ${join(folder, 'ran')}\n${Array.from({ length: 6 }, (_, n) => `wait ../go-${n}\nburst 30`).join('\n')}\nask May I?`);
+    const { turnId, sessionId } = await note(
+      first,
+      `count ${join(folder, 'ran')}\n${Array.from({ length: 6 }, (_, n) => `wait ../go-${n}\nburst 30`).join('\n')}\nask May I?`,
+    );
     await until(first.engine, () => turnState(first.engine, turnId) === 'running', 'it runs');
     let one = first;
     for (let n = 0; n < 6; n += 1) {
@@ -193,8 +256,16 @@ describe('Agents and their hosts in trouble', function () {
     (await one.engine.owner()).dispatcher.respond(one.engine.state.turn(turnId)?.permission?.id ?? '', 'yes');
     await untilEnded(one.engine, turnId);
     const entries = await readTranscript(transcriptPath(join(folder, 'storage'), sessionId));
-    assert.deepEqual(entries.map(({ seq }) => seq), entries.map((_, index) => index + 1));
-    assert.equal(entries.map((entry) => (entry.type === 'text' ? entry.text : '')).join(''), `${Array.from({ length: 30 }, (_, n) => `line ${n}\n`).join('').repeat(6)}answer: yes\n`);
+    assert.deepEqual(
+      entries.map(({ seq }) => seq),
+      entries.map((_, index) => index + 1),
+    );
+    assert.equal(
+      entries.map((entry) => (entry.type === 'text' ? entry.text : '')).join(''),
+      `${Array.from({ length: 30 }, (_, n) => `line ${n}\n`)
+        .join('')
+        .repeat(6)}answer: yes\n`,
+    );
     assert.equal(times('ran'), 1);
   });
 });

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { readTranscript, TranscriptWriter, transcriptPath } from '../../src/store/transcripts.ts';
 import { Drafts } from '../../src/webview/drafts.ts';
@@ -22,7 +33,10 @@ async function storageIn(folder: string): Promise<void> {
   }
 }
 
-const files = (folder: string): string[] => readdirSync(folder).filter((name) => statSync(join(folder, name)).isFile() && name !== 'reserve').sort();
+const files = (folder: string): string[] =>
+  readdirSync(folder)
+    .filter((name) => statSync(join(folder, name)).isFile() && name !== 'reserve')
+    .sort();
 
 function copyOf(folder: string): string {
   const copy = temporaryFolder();
@@ -62,7 +76,12 @@ describe('Damaged files', function () {
       // One broken file never costs more than what only that file held.
       harms.expect('lost', found > 0, `${why}: everything is gone`);
       if (found === total) tally.whole += 1;
-      else if (how < 2) harms.expect('unexplained', problems.length > 0 || name.startsWith('journal-'), `${why}: ${total - found} are lost and nothing is said`);
+      else if (how < 2)
+        harms.expect(
+          'unexplained',
+          problems.length > 0 || name.startsWith('journal-'),
+          `${why}: ${total - found} are lost and nothing is said`,
+        );
       if (problems.length > 0) tally.told += 1;
       await store.commit((tx) => tx.insert('branch', branchRow('after')));
       await store.close();
@@ -81,10 +100,20 @@ describe('Damaged files', function () {
     const settings = { agents: { test: testAgent }, defaultAgent: 'test' };
     const first = startEngine(place, repository, settings);
     const { queue } = await first.engine.owner();
-    const done = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say hello', attachments: [{ name: 'a.txt', mimeType: 'text/plain', base64: 'YQ==' }] });
+    const done = await queue.enqueue({
+      branch: 'b',
+      kind: 'note',
+      prompt: 'say hello',
+      attachments: [{ name: 'a.txt', mimeType: 'text/plain', base64: 'YQ==' }],
+    });
     await untilEnded(first.engine, done.turnId);
     await queue.pause(done.branchId);
-    const waiting = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'images', attachments: [{ name: 'b.txt', mimeType: 'text/plain', base64: 'Yg==' }] });
+    const waiting = await queue.enqueue({
+      branch: 'b',
+      kind: 'note',
+      prompt: 'images',
+      attachments: [{ name: 'b.txt', mimeType: 'text/plain', base64: 'Yg==' }],
+    });
     await new Drafts(first.engine.folder, () => undefined).set('new', 'a draft');
     await stopEngine(first);
     const random = randomFrom(seed);
@@ -93,7 +122,9 @@ describe('Damaged files', function () {
     for (let n = 0; n < rounds(8); n += 1) {
       const folder = temporaryFolder();
       cpSync(join(place, 'storage'), join(folder, 'storage'), { recursive: true });
-      const all = readdirSync(join(folder, 'storage'), { recursive: true, withFileTypes: true }).filter((entry) => entry.name !== 'reserve');
+      const all = readdirSync(join(folder, 'storage'), { recursive: true, withFileTypes: true }).filter(
+        (entry) => entry.name !== 'reserve',
+      );
       const target = all[Math.floor(random() * all.length)];
       if (!target) throw new Error('There is nothing to damage.');
       const path = join(target.parentPath, target.name);
@@ -105,18 +136,26 @@ describe('Damaged files', function () {
       try {
         const owner = await one.engine.owner();
         // A deleted or broken journal costs what only it held; all else is there.
-        if (!/journal-|index-/.test(target.name)) harms.expect('lost', one.engine.state.turn(waiting.turnId)?.prompt === 'images', why);
+        if (!/journal-|index-/.test(target.name))
+          harms.expect('lost', one.engine.state.turn(waiting.turnId)?.prompt === 'images', why);
         harms.expect('unexplained', one.problems.length <= 2, `${why}: ${one.problems.join(' ')}`);
         await readTranscript(transcriptPath(one.engine.folder, done.sessionId));
         assert.ok(['a draft', undefined].includes(new Drafts(one.engine.folder, () => undefined).all.new), why);
         const next = await owner.queue.enqueue({ branch: 'c', kind: 'note', prompt: 'say on' });
         await untilEnded(one.engine, next.turnId);
-        assert.equal(turnState(one.engine, next.turnId), 'completed', `${why}: ${one.engine.state.turn(next.turnId)?.error?.message}`);
+        assert.equal(
+          turnState(one.engine, next.turnId),
+          'completed',
+          `${why}: ${one.engine.state.turn(next.turnId)?.error?.message}`,
+        );
         if (one.engine.state.turn(waiting.turnId)) {
           await owner.queue.resume(done.branchId);
           await untilEnded(one.engine, waiting.turnId);
           const message = one.engine.state.turn(waiting.turnId)?.error?.message;
-          assert.ok(message === undefined || /attachment "b.txt" is (damaged|gone).*Queue the prompt again/.test(message), `${why}: ${message}`);
+          assert.ok(
+            message === undefined || /attachment "b.txt" is (damaged|gone).*Queue the prompt again/.test(message),
+            `${why}: ${message}`,
+          );
         }
       } finally {
         await stopEngine(one);
@@ -130,7 +169,9 @@ describe('Damaged files', function () {
     const original = temporaryFolder();
     await storageIn(original);
     const folder = copyOf(original);
-    const newest = files(folder).filter((name) => name.startsWith('index-')).at(-1) as string;
+    const newest = files(folder)
+      .filter((name) => name.startsWith('index-'))
+      .at(-1) as string;
     writeFileSync(join(folder, newest), 'not a database');
     const { store, problems } = await openStore(folder);
     assert.equal(Array.from(store.state.branches()).length, total);
@@ -155,7 +196,10 @@ describe('Damaged files', function () {
       await next.sync();
       await next.close();
       const entries = await readTranscript(path);
-      assert.deepEqual(entries.map(({ seq }) => seq), entries.map((_, index) => index + 1));
+      assert.deepEqual(
+        entries.map(({ seq }) => seq),
+        entries.map((_, index) => index + 1),
+      );
       assert.ok(entries.length >= kept);
       const last = entries.at(-1);
       assert.equal(last?.type === 'notice' && last.text, 'after');

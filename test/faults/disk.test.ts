@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError } from '../../src/model/errors.ts';
-import { startEngine, stopEngine, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import {
+  startEngine,
+  stopEngine,
+  testAgent,
+  type TestEngine,
+  type TestSettings,
+  turnState,
+  until,
+  untilEnded,
+} from '../support/engines.ts';
 import { FaultyDisk } from '../support/faultyDisk.ts';
 import { report } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
@@ -29,13 +38,23 @@ describe('A disk in trouble', function () {
   });
   after(() => report('disk', { rounds }));
   const start = (disk: FaultyDisk | undefined, patch: Partial<TestSettings> = {}, storage = folder) => {
-    const started = startEngine(storage, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch }, disk ? { files: disk.files } : {});
+    const started = startEngine(
+      storage,
+      repository,
+      { agents: { test: testAgent }, defaultAgent: 'test', ...patch },
+      disk ? { files: disk.files } : {},
+    );
     running.push(started);
     return started;
   };
-  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') => (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
+  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') =>
+    (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
 
-  for (const [code, words] of [['ENOSPC', /disk is full.*Free some space/], ['EIO', /could not be saved.*Check the disk/], ['EROFS', /not writable.*Check its permissions/]] as const) {
+  for (const [code, words] of [
+    ['ENOSPC', /disk is full.*Free some space/],
+    ['EIO', /could not be saved.*Check the disk/],
+    ['EROFS', /not writable.*Check its permissions/],
+  ] as const) {
     it(`with ${code} refuses with what to do, keeps what there is, and everything goes on by itself when it is over`, async () => {
       const disk = new FaultyDisk();
       const one = start(disk);
@@ -44,8 +63,18 @@ describe('A disk in trouble', function () {
       await until(one.engine, () => turnState(one.engine, first.turnId) === 'running', 'it runs');
       disk.trouble = code;
       disk.isDead = code === 'EIO';
-      await assert.rejects(note(one, 'say refused'), (error: unknown) => error instanceof StorageError && words.test(error.message));
-      await assert.rejects((await one.engine.owner()).queue.enqueue({ branch: 'b', prompt: 'x', attachments: [{ name: 'a', mimeType: 'text/plain', base64: 'YQ==' }] }), StorageError);
+      await assert.rejects(
+        note(one, 'say refused'),
+        (error: unknown) => error instanceof StorageError && words.test(error.message),
+      );
+      await assert.rejects(
+        (await one.engine.owner()).queue.enqueue({
+          branch: 'b',
+          prompt: 'x',
+          attachments: [{ name: 'a', mimeType: 'text/plain', base64: 'YQ==' }],
+        }),
+        StorageError,
+      );
       assert.equal(one.engine.state.counts.turns, 2);
       // The turn ends while nothing can be written; nobody hears of it before it is written.
       writeFileSync(join(folder, 'repo.worktrees', 'go'), '');
@@ -53,7 +82,8 @@ describe('A disk in trouble', function () {
       await until(one.engine, () => hostOf()?.status?.state === 'ended', 'the agent is done');
       const { store } = await one.engine.owner();
       assert.equal(store.mode, code === 'EIO' ? 'readOnly' : 'open');
-      if (store.mode === 'open') { // After a failed write that could not be taken back it is the next window that goes on.
+      if (store.mode === 'open') {
+        // After a failed write that could not be taken back it is the next window that goes on.
         assert.equal(turnState(one.engine, first.turnId), 'running');
         disk.trouble = undefined;
         await untilEnded(one.engine, first.turnId, second.turnId);
@@ -71,12 +101,18 @@ describe('A disk in trouble', function () {
 
   it('while a worktree is made: each step is written when it can be, and the queue drains', async () => {
     const disk = new FaultyDisk();
-    const one = start(disk, { worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done', wait: true, timeoutSeconds: 60 }] } });
+    const one = start(disk, {
+      worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done', wait: true, timeoutSeconds: 60 }] },
+    });
     const { turnId, branchId } = await note(one, 'say hello');
     await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeStep === 'runSetup', 'setup runs');
     disk.trouble = 'ENOSPC';
     writeFileSync(join(folder, 'go'), '');
-    await until(one.engine, () => one.log.some((line) => /Provisioning b: The disk is full/.test(line)), 'the step could not be written');
+    await until(
+      one.engine,
+      () => one.log.some((line) => /Provisioning b: The disk is full/.test(line)),
+      'the step could not be written',
+    );
     assert.equal(one.engine.state.branch(branchId)?.worktreeStep, 'runSetup');
     disk.trouble = undefined;
     await untilEnded(one.engine, turnId);
@@ -89,7 +125,9 @@ describe('A disk in trouble', function () {
     const { queue } = await engine.owner();
     await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'wait ../never' });
     let release: () => void = () => undefined;
-    disk.hold = new Promise((resolve) => { release = resolve; });
+    disk.hold = new Promise((resolve) => {
+      release = resolve;
+    });
     disk.syncs = 0;
     const before = engine.state.counts.turns;
     const asked = Array.from({ length: 50 }, (_, n) => queue.enqueue({ branch: `c${n % 5}`, kind: 'note', prompt: `say ${n}` }));
@@ -106,8 +144,14 @@ describe('A disk in trouble', function () {
     small = SmallDisk.mount(folder, 12);
     // Without the right to mount one, the store's own writes fail in the same way.
     const disk = new FaultyDisk();
-    const fill = () => { if (small) small.fill(); else disk.trouble = 'ENOSPC'; };
-    const clear = () => { if (small) small.clear(); else disk.trouble = undefined; };
+    const fill = () => {
+      if (small) small.fill();
+      else disk.trouble = 'ENOSPC';
+    };
+    const clear = () => {
+      if (small) small.clear();
+      else disk.trouble = undefined;
+    };
     const one = start(disk, {}, small?.folder ?? folder);
     const first = await note(one, 'say one');
     await untilEnded(one.engine, first.turnId);
@@ -148,11 +192,19 @@ describe('A disk in trouble', function () {
     const { queue } = await one.engine.owner();
     const { turnId, branchId } = await note(one, 'say hello');
     await queue.pause(branchId);
-    await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready' || turnState(one.engine, turnId) === 'completed', 'the worktree is ready');
+    await until(
+      one.engine,
+      () => one.engine.state.branch(branchId)?.worktreeState === 'ready' || turnState(one.engine, turnId) === 'completed',
+      'the worktree is ready',
+    );
     const next = await note(one, 'say next');
     small.fill();
     await queue.resume(branchId);
-    await until(one.engine, () => one.problems.some((problem) => /The queue waits: .*The disk is full.*Free some space/.test(problem)), 'the user is told');
+    await until(
+      one.engine,
+      () => one.problems.some((problem) => /The queue waits: .*The disk is full.*Free some space/.test(problem)),
+      'the user is told',
+    );
     assert.notEqual(turnState(one.engine, next.turnId), 'failed');
     small.clear();
     await untilEnded(one.engine, turnId, next.turnId);
@@ -171,8 +223,14 @@ describe('A disk in trouble', function () {
     small.clear();
     await untilEnded(one.engine, turnId);
     const entries = await readTranscript(transcriptPath(join(small.folder, 'storage'), sessionId));
-    assert.deepEqual(entries.map(({ seq }) => seq), entries.map((_, index) => index + 1));
-    assert.equal(entries.map((entry) => (entry.type === 'text' ? entry.text : '')).join(''), `begun\n${Array.from({ length: 200 }, (_, n) => `line ${n}\n`).join('')}`);
+    assert.deepEqual(
+      entries.map(({ seq }) => seq),
+      entries.map((_, index) => index + 1),
+    );
+    assert.equal(
+      entries.map((entry) => (entry.type === 'text' ? entry.text : '')).join(''),
+      `begun\n${Array.from({ length: 200 }, (_, n) => `line ${n}\n`).join('')}`,
+    );
     assert.equal(entries.at(-1)?.type, 'ended');
   });
 });

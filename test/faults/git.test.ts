@@ -1,8 +1,26 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { findMarked } from '../../src/platform/processes.ts';
-import { startEngine, stoppedAfterEach, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import {
+  startEngine,
+  stoppedAfterEach,
+  type TestEngine,
+  type TestSettings,
+  turnState,
+  until,
+  untilEnded,
+} from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { git, makeRepository, subjects } from '../support/repositories.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -18,14 +36,17 @@ describe('git under our feet', function () {
     folder = temporaryFolder();
     repository = makeRepository(folder);
   });
-  afterEach(() => { rounds += 1; });
+  afterEach(() => {
+    rounds += 1;
+  });
   after(() => report('git', { rounds }));
   const start = (patch: Partial<TestSettings> = {}) => {
     const started = startEngine(folder, repository, { onFailure: 'pause', ...patch });
     running.push(started);
     return started;
   };
-  const queue = async ({ engine }: TestEngine, branch: string, prompt: string, kind: 'note' | 'commit' = 'note') => (await engine.owner()).queue.enqueue({ branch, kind, prompt });
+  const queue = async ({ engine }: TestEngine, branch: string, prompt: string, kind: 'note' | 'commit' = 'note') =>
+    (await engine.owner()).queue.enqueue({ branch, kind, prompt });
   const worktree = (branch = 'b') => join(folder, 'repo.worktrees', branch);
   const ready = async (one: TestEngine, branch = 'b') => {
     const { turnId, branchId } = await queue(one, branch, 'true');
@@ -69,7 +90,9 @@ describe('git under our feet', function () {
     const one = start();
     await ready(one);
     git(worktree(), 'checkout', '--quiet', '--detach');
-    await refusedThenMended(one, /no branch \(detached HEAD\) instead of "b".*git switch b/, () => git(worktree(), 'switch', '--quiet', 'b'));
+    await refusedThenMended(one, /no branch \(detached HEAD\) instead of "b".*git switch b/, () =>
+      git(worktree(), 'switch', '--quiet', 'b'),
+    );
   });
 
   it('a worktree on another branch, and a branch that was renamed, are refused: nothing runs on the wrong one', async () => {
@@ -98,7 +121,10 @@ describe('git under our feet', function () {
     const { turnId } = await queue(one, 'b', `echo x > file.txt; touch '${lock}'`, 'commit');
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'failed');
-    assert.match(one.engine.state.turn(turnId)?.error?.message ?? '', /could not be committed.*index\.lock[\s\S]*They are in the worktree/);
+    assert.match(
+      one.engine.state.turn(turnId)?.error?.message ?? '',
+      /could not be committed.*index\.lock[\s\S]*They are in the worktree/,
+    );
     assert.equal(readFileSync(join(worktree(), 'file.txt'), 'utf8'), 'x\n');
   });
 
@@ -127,7 +153,11 @@ describe('git under our feet', function () {
     await (await one.engine.owner()).queue.cancel(turnId);
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'cancelled');
-    await until(one.engine, () => findMarked(`${hostId}.git`).length === 0 && !isRunning(readFileSync(join(folder, 'hook.pid'), 'utf8')), 'the hook has ended');
+    await until(
+      one.engine,
+      () => findMarked(`${hostId}.git`).length === 0 && !isRunning(readFileSync(join(folder, 'hook.pid'), 'utf8')),
+      'the hook has ended',
+    );
     assert.equal(readFileSync(join(worktree(), 'file.txt'), 'utf8'), 'x\n');
   });
 
@@ -154,7 +184,10 @@ describe('git under our feet', function () {
     git(repository, 'branch', '-D', 'base');
     const { branchId, turnId } = await line.enqueue({ branch: 'b', base: 'base', kind: 'note', prompt: 'true' });
     await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'failed', 'it has failed');
-    assert.match(one.engine.state.branch(branchId)?.worktreeError?.message ?? '', /base "base" was not found.*Fetch or create it, then retry/);
+    assert.match(
+      one.engine.state.branch(branchId)?.worktreeError?.message ?? '',
+      /base "base" was not found.*Fetch or create it, then retry/,
+    );
     git(repository, 'branch', 'base');
     await line.retryProvisioning(branchId);
     await untilEnded(one.engine, turnId);
@@ -191,7 +224,11 @@ describe('git under our feet', function () {
     git(repository, 'commit', '--quiet', '--message', 'Submodule');
     const one = start();
     const branchId = await ready(one);
-    const { turnId } = await queue(one, 'b', 'git -c protocol.file.allow=always submodule --quiet update --init && test -e sub/README.md');
+    const { turnId } = await queue(
+      one,
+      'b',
+      'git -c protocol.file.allow=always submodule --quiet update --init && test -e sub/README.md',
+    );
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'completed', one.engine.state.turn(turnId)?.error?.message);
     const { removal } = await one.engine.owner();
@@ -202,7 +239,12 @@ describe('git under our feet', function () {
   });
 
   it('sparse checkouts, shallow clones and LFS pointers are worked on as they are', async () => {
-    const wide = makeRepository(folder, 'wide', { 'a/x.txt': 'x', 'b/y.txt': 'y', '.gitattributes': '*.bin filter=lfs -text\n', 'big.bin': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n' });
+    const wide = makeRepository(folder, 'wide', {
+      'a/x.txt': 'x',
+      'b/y.txt': 'y',
+      '.gitattributes': '*.bin filter=lfs -text\n',
+      'big.bin': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
+    });
     git(wide, 'sparse-checkout', 'set', 'a');
     git(folder, 'clone', '--quiet', '--depth', '1', `file://${repository}`, 'shallow');
     for (const one of [wide, join(folder, 'shallow')]) {
@@ -212,7 +254,12 @@ describe('git under our feet', function () {
     const one = start();
     const { queue: line } = await one.engine.owner();
     for (const path of [wide, join(folder, 'shallow')]) {
-      const { turnId, branchId } = await line.enqueue({ repository: path, branch: 'b', title: 'Work', prompt: 'echo x > new.txt' });
+      const { turnId, branchId } = await line.enqueue({
+        repository: path,
+        branch: 'b',
+        title: 'Work',
+        prompt: 'echo x > new.txt',
+      });
       await untilEnded(one.engine, turnId);
       assert.equal(turnState(one.engine, turnId), 'completed', one.engine.state.turn(turnId)?.error?.message);
       assert.deepEqual(subjects(path, 'HEAD..b'), ['Work']);
@@ -227,12 +274,27 @@ describe('git under our feet', function () {
     const one = start();
     const { queue: line } = await one.engine.owner();
     const upper = await line.enqueue({ repository: odd, branch: 'Same', kind: 'note', prompt: 'echo upper > which' });
-    const lower = await line.enqueue({ repository: join(folder, 'link to it'), branch: 'same', kind: 'note', prompt: 'echo lower > which' });
-    await until(one.engine, () => [upper, lower].every(({ branchId, turnId }) => turnState(one.engine, turnId) === 'completed' || one.engine.state.branch(branchId)?.worktreeState === 'failed'), 'both have been tried');
+    const lower = await line.enqueue({
+      repository: join(folder, 'link to it'),
+      branch: 'same',
+      kind: 'note',
+      prompt: 'echo lower > which',
+    });
+    await until(
+      one.engine,
+      () =>
+        [upper, lower].every(
+          ({ branchId, turnId }) =>
+            turnState(one.engine, turnId) === 'completed' || one.engine.state.branch(branchId)?.worktreeState === 'failed',
+        ),
+      'both have been tried',
+    );
     // Where the file system tells them apart both run; where it does not, one is refused. They never share a folder.
     const paths = [upper, lower].map(({ branchId }) => one.engine.state.branch(branchId)?.worktreePath);
     assert.notEqual(paths[0], paths[1]);
-    for (const [index, word] of ['upper', 'lower'].entries()) if (turnState(one.engine, [upper, lower][index]?.turnId ?? '') === 'completed') assert.equal(readFileSync(join(paths[index] ?? '', 'which'), 'utf8'), `${word}\n`);
+    for (const [index, word] of ['upper', 'lower'].entries())
+      if (turnState(one.engine, [upper, lower][index]?.turnId ?? '') === 'completed')
+        assert.equal(readFileSync(join(paths[index] ?? '', 'which'), 'utf8'), `${word}\n`);
   });
 
   it('entries of worktrees that are gone do not stand in the way, however many', async () => {

@@ -17,7 +17,9 @@ function say(socket: string, data: Uint8Array | string, leave: boolean): Promise
       client.write(data);
       if (leave) client.end();
     });
-    client.on('data', (chunk) => { heard += chunk.toString(); });
+    client.on('data', (chunk) => {
+      heard += chunk.toString();
+    });
     client.on('error', () => undefined);
     client.on('close', () => resolve(heard));
   });
@@ -35,24 +37,39 @@ describe('The socket of an agent host', function () {
     await until(one.engine, () => one.engine.state.turn(turnId)?.permission != null, 'it asks');
     const hosts = join(folder, 'storage', 'hosts');
     const active = one.engine.state.turn(turnId)?.hostId ?? '';
-    const { socket, token } = JSON.parse(readFileSync(join(hosts, `${active}.json`), 'utf8')) as { socket: string; token: string };
+    const { socket, token } = JSON.parse(readFileSync(join(hosts, `${active}.json`), 'utf8')) as {
+      socket: string;
+      token: string;
+    };
     assert.ok(readdirSync(hosts).length > 0);
     const hello = (patch: object) => `${JSON.stringify({ type: 'hello', version: 1, token, epoch: 1, ...patch })}\n`;
     const lines = fc.oneof(
-      fc.string({ unit: 'binary' }).map((text) => `${text}\n`), fc.json().map((text) => `${text}\n`), fc.uint8Array({ maxLength: 2_000 }),
-      fc.string().map((text) => hello({ token: text })), fc.constant(hello({ version: 99 })), fc.constant(hello({ epoch: 0 })),
-      fc.constant(`${JSON.stringify({ type: 'cancel', turnId })}\n`), fc.constant(`${JSON.stringify({ type: 'shutdown' })}\n`),
-      fc.constant(hello({}).slice(0, 20)), fc.constant('x'.repeat(3_000_000)), fc.constant(`${JSON.stringify({ type: 'answer', permissionId: one.engine.state.turn(turnId)?.permission?.id, optionId: 'yes' })}\n`),
+      fc.string({ unit: 'binary' }).map((text) => `${text}\n`),
+      fc.json().map((text) => `${text}\n`),
+      fc.uint8Array({ maxLength: 2_000 }),
+      fc.string().map((text) => hello({ token: text })),
+      fc.constant(hello({ version: 99 })),
+      fc.constant(hello({ epoch: 0 })),
+      fc.constant(`${JSON.stringify({ type: 'cancel', turnId })}\n`),
+      fc.constant(`${JSON.stringify({ type: 'shutdown' })}\n`),
+      fc.constant(hello({}).slice(0, 20)),
+      fc.constant('x'.repeat(3_000_000)),
+      fc.constant(
+        `${JSON.stringify({ type: 'answer', permissionId: one.engine.state.turn(turnId)?.permission?.id, optionId: 'yes' })}\n`,
+      ),
     );
     const runs = rounds(120);
-    await fc.assert(fc.asyncProperty(lines, async (line) => {
-      assert.equal(await say(socket, line, true), '');
-    }), { numRuns: runs, seed, endOnFailure: true });
+    await fc.assert(
+      fc.asyncProperty(lines, async (line) => {
+        assert.equal(await say(socket, line, true), '');
+      }),
+      { numRuns: runs, seed, endOnFailure: true },
+    );
     assert.equal(turnState(one.engine, turnId), 'running');
     dispatcher.respond(one.engine.state.turn(turnId)?.permission?.id ?? '', 'yes');
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'completed');
     await stopEngine(one);
-    report('strangers at a host\'s socket', { rounds: runs });
+    report("strangers at a host's socket", { rounds: runs });
   });
 });

@@ -25,16 +25,82 @@ const limits = [1, 2, 4];
 
 const n = fc.nat({ max: 40 });
 const actions = fc.oneof(
-  { weight: 9, arbitrary: fc.record({ do: fc.constant('enqueue' as const), branch: fc.constantFrom(...names), kind: fc.constantFrom('note' as const, 'review' as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('followUp' as const, 'edit' as const, 'remove' as const, 'cancel' as const, 'retry' as const, 'sendNow' as const), n }) },
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      do: fc.constant('enqueue' as const),
+      branch: fc.constantFrom(...names),
+      kind: fc.constantFrom('note' as const, 'review' as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'followUp' as const,
+        'edit' as const,
+        'remove' as const,
+        'cancel' as const,
+        'retry' as const,
+        'sendNow' as const,
+      ),
+      n,
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('move' as const), n, before: fc.option(n) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('moveBy' as const), n, steps: fc.constantFrom(-1, 1, 3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restore' as const, 'loseEvent' as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'retryProvisioning' as const, 'deleteWorktree' as const, 'removeBranch' as const), branch: fc.constantFrom(...names) }) },
-  { weight: 9, arbitrary: fc.record({ do: fc.constant('step' as const), n, fails: fc.constantFrom(false, false, false, false, true) }) },
-  { weight: 12, arbitrary: fc.record({ do: fc.constant('host' as const), n, what: fc.constantFrom('handOver' as const, 'handOver' as const, 'ask' as const, 'answer' as const, 'completed' as const, 'completed' as const, 'failed' as const, 'die' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('setting' as const), limit: fc.constantFrom(...limits), onFailure: fc.constantFrom('pause' as const, 'continue' as const), trusted: fc.constantFrom(true, true, false), autoReview: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('restart' as const), how: fc.constantFrom('close' as const, 'kill' as const, 'kill' as const, 'powerCut' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'pause' as const,
+        'resume' as const,
+        'retryProvisioning' as const,
+        'deleteWorktree' as const,
+        'removeBranch' as const,
+      ),
+      branch: fc.constantFrom(...names),
+    }),
+  },
+  {
+    weight: 9,
+    arbitrary: fc.record({ do: fc.constant('step' as const), n, fails: fc.constantFrom(false, false, false, false, true) }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('host' as const),
+      n,
+      what: fc.constantFrom(
+        'handOver' as const,
+        'handOver' as const,
+        'ask' as const,
+        'answer' as const,
+        'completed' as const,
+        'completed' as const,
+        'failed' as const,
+        'die' as const,
+      ),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('setting' as const),
+      limit: fc.constantFrom(...limits),
+      onFailure: fc.constantFrom('pause' as const, 'continue' as const),
+      trusted: fc.constantFrom(true, true, false),
+      autoReview: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('restart' as const),
+      how: fc.constantFrom('close' as const, 'kill' as const, 'kill' as const, 'powerCut' as const),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('killSoon' as const), after: fc.nat({ max: 12 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('checkpoint' as const) }) },
 );
@@ -72,14 +138,26 @@ class History {
     const files = this.#severed;
     this.#steps.splice(0);
     this.#engine = Engine.start({
-      folder: join(this.folder, 'storage'), programs: '/nowhere', loadDatabase: async () => makeDatabase, settings: engineSettings(this.settings),
-      openFolders: () => [join(this.folder, 'repo')], ownCheckouts: () => [join(this.folder, 'repo')], trusted: () => this.settings.trusted,
-      log: (message, level) => { if (level === 'error' && !files.isSevered) this.#log.push(message); },
-      onProblem: (message) => { if (!files.isSevered) this.#log.push(message); },
+      folder: join(this.folder, 'storage'),
+      programs: '/nowhere',
+      loadDatabase: async () => makeDatabase,
+      settings: engineSettings(this.settings),
+      openFolders: () => [join(this.folder, 'repo')],
+      ownCheckouts: () => [join(this.folder, 'repo')],
+      trusted: () => this.settings.trusted,
+      log: (message, level) => {
+        if (level === 'error' && !files.isSevered) this.#log.push(message);
+      },
+      onProblem: (message) => {
+        if (!files.isSevered) this.#log.push(message);
+      },
       files,
       outside: {
         makeHosts: this.world.makeHosts,
-        steps: Object.fromEntries(provisioningSteps.map((step) => [step, this.#step(step)])) as Record<(typeof provisioningSteps)[number], Step>,
+        steps: Object.fromEntries(provisioningSteps.map((step) => [step, this.#step(step)])) as Record<
+          (typeof provisioningSteps)[number],
+          Step
+        >,
         removeWorktree: async (branch) => rmSync(branch.worktreePath ?? '/nowhere', { recursive: true, force: true }),
         tipOf: async () => ({ tipSha: 'a'.repeat(40), mergeBaseSha: 'b'.repeat(40) }),
       },
@@ -91,16 +169,19 @@ class History {
   }
 
   #step(step: (typeof provisioningSteps)[number]): Step {
-    return ({ branch, signal }) => new Promise((resolve, reject) => {
-      const settle = (fails: boolean) => {
-        if (fails) return reject(new WorktreeError('It failed.'));
-        const path = join(this.folder, 'worktrees', branch.name);
-        if (step === 'createWorktree') mkdirSync(path, { recursive: true });
-        return resolve(step === 'createWorktree' ? { worktreePath: path } : step === 'resolveBase' ? { baseSha: 'b'.repeat(40) } : {});
-      };
-      this.#steps.push({ branch: branch.id, resolve: settle });
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
+    return ({ branch, signal }) =>
+      new Promise((resolve, reject) => {
+        const settle = (fails: boolean) => {
+          if (fails) return reject(new WorktreeError('It failed.'));
+          const path = join(this.folder, 'worktrees', branch.name);
+          if (step === 'createWorktree') mkdirSync(path, { recursive: true });
+          return resolve(
+            step === 'createWorktree' ? { worktreePath: path } : step === 'resolveBase' ? { baseSha: 'b'.repeat(40) } : {},
+          );
+        };
+        this.#steps.push({ branch: branch.id, resolve: settle });
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
   }
 
   #lastEvent(turnId: string, kind?: string): number {
@@ -116,7 +197,14 @@ class History {
       if (before?.state !== 'queued' || turn.state !== 'starting') continue;
       // One that was put ahead after this one was taken is no matter (requirement 19).
       const taken = this.#lastEvent(turn.id, 'starting');
-      const passed = state.line(turn.branchId).find((other) => other.state === 'queued' && compareTurns(other, { ...turn, state: 'queued' }) < 0 && this.#lastEvent(other.id) < taken);
+      const passed = state
+        .line(turn.branchId)
+        .find(
+          (other) =>
+            other.state === 'queued' &&
+            compareTurns(other, { ...turn, state: 'queued' }) < 0 &&
+            this.#lastEvent(other.id) < taken,
+        );
       assert.equal(passed, undefined, 'a turn started before one that was ahead of it');
       assert.ok(Array.from(state.active()).length <= this.settings.maxConcurrentTurns, 'more run than the limit allows');
       assert.equal(state.branch(turn.branchId)?.worktreeState, 'ready', 'a turn started without its worktree');
@@ -136,10 +224,17 @@ class History {
     }
     for (const branch of state.branches()) {
       const line = state.line(branch.id);
-      assert.deepEqual(line.map(({ id }) => id), Array.from(state.turns()).filter((turn) => turn.branchId === branch.id && !isEnded(turn.state)).sort(compareTurns).map(({ id }) => id));
+      assert.deepEqual(
+        line.map(({ id }) => id),
+        Array.from(state.turns())
+          .filter((turn) => turn.branchId === branch.id && !isEnded(turn.state))
+          .sort(compareTurns)
+          .map(({ id }) => id),
+      );
       assert.ok(line.filter((turn) => isActive(turn.state)).length <= 1, 'two turns run on one branch');
     }
-    for (const [turnId, times] of this.world.handovers) assert.ok(times <= 1 + (this.#retries.get(turnId) ?? 0), 'a prompt was handed over twice');
+    for (const [turnId, times] of this.world.handovers)
+      assert.ok(times <= 1 + (this.#retries.get(turnId) ?? 0), 'a prompt was handed over twice');
   }
 
   /** Waits until nothing more happens by itself. */
@@ -169,7 +264,9 @@ class History {
   }
 
   #turn(at: number, fits: (turn: Turn) => boolean = () => true): Turn | undefined {
-    const turns = Array.from(this.#engine.state.turns()).filter(fits).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const turns = Array.from(this.#engine.state.turns())
+      .filter(fits)
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
     return turns[at % Math.max(1, turns.length)];
   }
 
@@ -187,7 +284,8 @@ class History {
 
   async do(action: Action): Promise<void> {
     const { queue, removal, store, dispatcher } = this.#owner;
-    const branchId = 'branch' in action ? this.#engine.state.branchNamed(join(this.folder, 'repo'), action.branch)?.id : undefined;
+    const branchId =
+      'branch' in action ? this.#engine.state.branchNamed(join(this.folder, 'repo'), action.branch)?.id : undefined;
     switch (action.do) {
       case 'enqueue': {
         this.#prompt += 1;
@@ -211,7 +309,7 @@ class History {
         const prompt = `edited ${this.#prompt}`;
         const known = this.#prompts.get(turn.id) ?? new Set([turn.prompt]);
         this.#prompts.set(turn.id, known.add(prompt));
-        if ((await this.#ask(queue.edit(turn.id, prompt).then(() => true)))) this.#prompts.set(turn.id, new Set([prompt]));
+        if (await this.#ask(queue.edit(turn.id, prompt).then(() => true))) this.#prompts.set(turn.id, new Set([prompt]));
         break;
       }
       case 'remove': {
@@ -265,7 +363,8 @@ class History {
       }
       case 'removeBranch':
         // It waits for turns to end, which later actions may let them do.
-        if (branchId && this.#engine.state.branch(branchId)?.worktreeState !== 'removing') this.#ask(removal.remove(branchId, true)).catch((error: unknown) => this.#log.push(String(error)));
+        if (branchId && this.#engine.state.branch(branchId)?.worktreeState !== 'removing')
+          this.#ask(removal.remove(branchId, true)).catch((error: unknown) => this.#log.push(String(error)));
         break;
       case 'step': {
         const step = this.#steps.splice(action.n % Math.max(1, this.#steps.length), 1)[0];
@@ -284,7 +383,12 @@ class History {
         break;
       }
       case 'setting':
-        Object.assign(this.settings, { maxConcurrentTurns: action.limit, onFailure: action.onFailure, trusted: action.trusted, autoReview: action.autoReview });
+        Object.assign(this.settings, {
+          maxConcurrentTurns: action.limit,
+          onFailure: action.onFailure,
+          trusted: action.trusted,
+          autoReview: action.autoReview,
+        });
         this.#engine.reconcile();
         break;
       case 'loseEvent':
@@ -297,9 +401,11 @@ class History {
         this.#severed.severAfter(action.after);
         break;
       case 'checkpoint':
-        await this.#ask(store.checkpoint().catch((error: unknown) => {
-          if (!this.#severed.isSevered) throw error;
-        }));
+        await this.#ask(
+          store.checkpoint().catch((error: unknown) => {
+            if (!this.#severed.isSevered) throw error;
+          }),
+        );
         break;
     }
     await this.settle();
@@ -326,8 +432,15 @@ class History {
       }
       await this.settle();
       this.check();
-      if (Array.from(state.turns()).every((turn) => isEnded(turn.state)) && !Array.from(state.branches()).some(({ worktreeState }) => worktreeState === 'removing')) break;
-      assert.ok(round < 400, `the queue stands still: ${JSON.stringify(Array.from(state.turns(), ({ state: of, hostId }) => [of, hostId]))} ${JSON.stringify(Array.from(state.branches(), ({ worktreeState, worktreeStep, paused }) => [worktreeState, worktreeStep, paused]))}`);
+      if (
+        Array.from(state.turns()).every((turn) => isEnded(turn.state)) &&
+        !Array.from(state.branches()).some(({ worktreeState }) => worktreeState === 'removing')
+      )
+        break;
+      assert.ok(
+        round < 400,
+        `the queue stands still: ${JSON.stringify(Array.from(state.turns(), ({ state: of, hostId }) => [of, hostId]))} ${JSON.stringify(Array.from(state.branches(), ({ worktreeState, worktreeStep, paused }) => [worktreeState, worktreeStep, paused]))}`,
+      );
     }
     assert.equal(this.world.hosts.filter((host) => host.isActive).length, 0, 'a host is left at work');
     await this.#engine.dispose();
@@ -341,21 +454,30 @@ describe('Any history of the queue', function () {
 
   it('keeps what was accepted, in order, hands over once, and comes to its end (invariants 1, 2, 3, 7, 9)', async () => {
     const counts = { rounds: 0, steps: 0, restarts: 0 };
-    await fc.assert(fc.asyncProperty(fc.array(actions, { minLength: 5, maxLength: 80, size: 'max' }), fc.nat(), async (history, random) => {
-      const one = await new History(randomFrom(random)).begin();
-      try {
-        for (const action of history) {
-          await one.do(action);
-          one.check();
+    await fc.assert(
+      fc.asyncProperty(fc.array(actions, { minLength: 5, maxLength: 80, size: 'max' }), fc.nat(), async (history, random) => {
+        const one = await new History(randomFrom(random)).begin();
+        try {
+          for (const action of history) {
+            await one.do(action);
+            one.check();
+          }
+          await one.finish();
+        } finally {
+          removeTemporaryFolders();
         }
-        await one.finish();
-      } finally {
-        removeTemporaryFolders();
-      }
-      counts.rounds += 1;
-      counts.steps += history.length;
-      counts.restarts += one.counts.restarts;
-    }), { seed, numRuns: rounds(100), timeout: 30_000, endOnFailure: process.env.BRANCHLINE_SHRINK === undefined, ...(process.env.BRANCHLINE_PATH ? { path: process.env.BRANCHLINE_PATH } : {}) });
+        counts.rounds += 1;
+        counts.steps += history.length;
+        counts.restarts += one.counts.restarts;
+      }),
+      {
+        seed,
+        numRuns: rounds(100),
+        timeout: 30_000,
+        endOnFailure: process.env.BRANCHLINE_SHRINK === undefined,
+        ...(process.env.BRANCHLINE_PATH ? { path: process.env.BRANCHLINE_PATH } : {}),
+      },
+    );
     report('model histories', counts);
   });
 });

@@ -5,7 +5,15 @@ import { fileURLToPath } from 'node:url';
 import type { Database } from '../../src/store/database.ts';
 import { replaceFile, type StoreFileSystem } from '../../src/store/fileSystem.ts';
 import { Store } from '../../src/store/store.ts';
-import { allFates, type Breakage, PowerCut, type Random, randomFrom, SeveredDisk, SimulatedDisk } from '../support/simulatedDisk.ts';
+import {
+  allFates,
+  type Breakage,
+  PowerCut,
+  type Random,
+  randomFrom,
+  SeveredDisk,
+  SimulatedDisk,
+} from '../support/simulatedDisk.ts';
 import { Harms } from '../support/report.ts';
 import { branchRow, makeDatabase } from '../support/stores.ts';
 import { rounds, seed } from './rounds.ts';
@@ -22,7 +30,8 @@ interface Told {
 
 const folder = '/storage';
 const cutsOfADisk = 3;
-const open = (disk: StoreFileSystem, owner: string) => Store.open({ files: disk, folder, makeDatabase: makeOne, owner, now: () => 1, onProblem: () => undefined });
+const open = (disk: StoreFileSystem, owner: string) =>
+  Store.open({ files: disk, folder, makeDatabase: makeOne, owner, now: () => 1, onProblem: () => undefined });
 /** Those of processes that lost their power with them: here they would stay in memory. */
 const made: Database[] = [];
 const makeOne = (image?: Uint8Array): Database => {
@@ -51,12 +60,14 @@ async function work(disk: SimulatedDisk, told: Told, random: Random, life: numbe
     const store = await open(disk, `owner${life}`);
     for (let n = 0; n < 8; n += 1) {
       const several = Array.from({ length: 1 + Math.floor(random() * 3) }, (_, k) => `${life}.${n}.${k}`);
-      await Promise.allSettled(several.map(async (name) => {
-        const value = Math.floor(random() * 1_000);
-        const old = random() < 0.3 ? [...told.acknowledged.keys()].at(-1) : undefined;
-        const target = old ?? name;
-        await writePair(store, told, target, value);
-      }));
+      await Promise.allSettled(
+        several.map(async (name) => {
+          const value = Math.floor(random() * 1_000);
+          const old = random() < 0.3 ? [...told.acknowledged.keys()].at(-1) : undefined;
+          const target = old ?? name;
+          await writePair(store, told, target, value);
+        }),
+      );
       if (random() < 0.25) await store.checkpoint();
     }
     if (random() < 0.5) await store.close();
@@ -69,7 +80,11 @@ async function work(disk: SimulatedDisk, told: Told, random: Random, life: numbe
 async function shortLife(disk: SimulatedDisk, told: Told): Promise<void> {
   for (const life of ['first', 'second']) {
     const store = await open(disk, life);
-    for (const [name, value] of [[`${life}.1`, 1], [`${life}.1`, 2], [`${life}.2`, 1]] as const) {
+    for (const [name, value] of [
+      [`${life}.1`, 1],
+      [`${life}.1`, 2],
+      [`${life}.2`, 1],
+    ] as const) {
       await writePair(store, told, name, value);
       await store.checkpoint();
     }
@@ -84,7 +99,12 @@ const itsBranches = new Set(['b1', 'b2']);
 
 /** Everything acknowledged is there, whole; what was begun is there whole or not at all. */
 function check(store: Store, told: Told, harms: Harms, why: string): void {
-  if (told.migrates) harms.expect('lost', store.state.turn('t5')?.prompt === 'edited ☃' && store.state.turn('t1')?.state === 'completed', `${why}: what an earlier version stored`);
+  if (told.migrates)
+    harms.expect(
+      'lost',
+      store.state.turn('t5')?.prompt === 'edited ☃' && store.state.turn('t1')?.state === 'completed',
+      `${why}: what an earlier version stored`,
+    );
   for (const branch of store.state.branches()) {
     if (told.migrates && itsBranches.has(branch.id)) continue;
     const name = branch.id.slice(0, -1);
@@ -93,7 +113,8 @@ function check(store: Store, told: Told, harms: Harms, why: string): void {
     const known = told.begun.get(name)?.slice(Math.max(0, told.acknowledged.get(name) ?? 0)) ?? [];
     harms.expect('lost', known.includes(branch.changedAt), `${why}: ${name} has an older value than the one acknowledged`);
   }
-  for (const name of told.acknowledged.keys()) harms.expect('lost', store.state.branch(`${name}a`) !== undefined, `${why}: ${name} was acknowledged`);
+  for (const name of told.acknowledged.keys())
+    harms.expect('lost', store.state.branch(`${name}a`) !== undefined, `${why}: ${name} was acknowledged`);
 }
 
 /** What was begun and is there counts from now on: it was seen. */
@@ -115,7 +136,8 @@ async function round(number: number, harms: Harms, breakage: Breakage = {}): Pro
   const told: Told = { acknowledged: new Map(), begun: new Map(), migrates: false };
   let disk = new SimulatedDisk(random, Math.floor(random() * 90), breakage);
   told.migrates = random() < 0.2;
-  if (told.migrates) for (const name of readdirSync(earlierSchema)) disk.put(`${folder}/${name}`, readFileSync(join(earlierSchema, name)));
+  if (told.migrates)
+    for (const name of readdirSync(earlierSchema)) disk.put(`${folder}/${name}`, readFileSync(join(earlierSchema, name)));
   for (let life = 0; life < cutsOfADisk; life += 1) {
     await work(disk, told, random, life);
     // The process may have been killed first: then the next one finds what only the system's cache held, and the cut comes later.
@@ -143,7 +165,9 @@ describe('Power cuts', function () {
     const count = rounds(60);
     const harms = new Harms('lost', 'illegal', 'unexplained');
     for (let n = 0; n < count; n += 1) {
-      await round(seed + n, harms).catch((error: Error) => harms.expect('unexplained', false, `seed ${seed + n}: ${error.stack}`));
+      await round(seed + n, harms).catch((error: Error) =>
+        harms.expect('unexplained', false, `seed ${seed + n}: ${error.stack}`),
+      );
     }
     harms.report('power cuts', { rounds: count * cutsOfADisk });
   });
@@ -160,13 +184,17 @@ describe('Power cuts', function () {
         const after = disk.afterCut(Number.POSITIVE_INFINITY, fate);
         cuts += 1;
         const key = `${after.fingerprint} ${JSON.stringify([...told.acknowledged])}`;
-        if (!seen.has(key)) left.push({ why: `after ${disk.operations} operations a cut that ${name}`, disk: after, told: structuredClone(told) });
+        if (!seen.has(key))
+          left.push({ why: `after ${disk.operations} operations a cut that ${name}`, disk: after, told: structuredClone(told) });
         seen.add(key);
       }
     };
     await shortLife(disk, told);
     for (const { why, disk, told } of left) {
-      await open(disk, 'check').then((store) => check(store, told, harms, why), (error: Error) => harms.expect('unexplained', false, `${why}: ${error.stack}`));
+      await open(disk, 'check').then(
+        (store) => check(store, told, harms, why),
+        (error: Error) => harms.expect('unexplained', false, `${why}: ${error.stack}`),
+      );
       for (const database of made.splice(0)) database.close();
     }
     assert.ok(cuts > 1_000);
@@ -183,11 +211,22 @@ describe('Power cuts', function () {
       const first = await open(process, 'first');
       await writePair(first, told, 'before', 1);
       process.severAfter(kills);
-      await writePair(first, told, 'killed', 1).then(() => { finished = true; }, () => undefined);
+      await writePair(first, told, 'killed', 1).then(
+        () => {
+          finished = true;
+        },
+        () => undefined,
+      );
       const second = await open(disk, 'second');
       see(second, told);
       await writePair(second, told, 'after', 1);
-      for (const { name, fate } of allFates) check(await open(disk.afterCut(Number.POSITIVE_INFINITY, fate), 'check'), told, harms, `a kill after ${kills} operations, a cut that ${name}`);
+      for (const { name, fate } of allFates)
+        check(
+          await open(disk.afterCut(Number.POSITIVE_INFINITY, fate), 'check'),
+          told,
+          harms,
+          `a kill after ${kills} operations, a cut that ${name}`,
+        );
       for (const database of made.splice(0)) database.close();
     }
     assert.ok(kills > 2);
@@ -209,7 +248,9 @@ describe('Power cuts', function () {
       let caught = 0;
       for (let n = 0; n < 60 && caught === 0; n += 1) {
         const harms = new Harms('lost');
-        await round(seed + n, harms, breakage).catch(() => { caught += 1; });
+        await round(seed + n, harms, breakage).catch(() => {
+          caught += 1;
+        });
         caught += harms.count;
       }
       assert.ok(caught > 0);

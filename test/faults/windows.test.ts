@@ -7,7 +7,16 @@ import { StorageError } from '../../src/model/errors.ts';
 import { acquire } from '../../src/platform/exclusive.ts';
 import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stoppedAfterEach, testAgent, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import {
+  startEngine,
+  stoppedAfterEach,
+  testAgent,
+  type TestEngine,
+  type TestSettings,
+  turnState,
+  until,
+  untilEnded,
+} from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { git, makeRepository } from '../support/repositories.ts';
 import { openStore } from '../support/stores.ts';
@@ -23,7 +32,9 @@ describe('Several windows, and what is left of earlier ones', function () {
     folder = temporaryFolder();
     repository = makeRepository(folder);
   });
-  afterEach(() => { rounds += 1; });
+  afterEach(() => {
+    rounds += 1;
+  });
   after(() => report('windows', { rounds }));
   const start = (patch: Partial<TestSettings> = {}, storage = folder) => {
     mkdirSync(storage, { recursive: true });
@@ -31,7 +42,8 @@ describe('Several windows, and what is left of earlier ones', function () {
     running.push(started);
     return started;
   };
-  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') => (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
+  const note = async ({ engine }: TestEngine, prompt: string, branch = 'b') =>
+    (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
 
   it('on one storage: the second shows everything as it changes, refuses with the reason, and takes over with what was running (requirement 52)', async () => {
     const first = start();
@@ -58,7 +70,11 @@ describe('Several windows, and what is left of earlier ones', function () {
     const trace = join(folder, 'trace');
     // Each says when it is in and when it is out; a file that is there already means that two are in.
     const script = `count ${join(folder, 'ran')}\nappend ${trace} in\nburst 40\nappend ${trace} out`;
-    const asked = await Promise.all(windows.flatMap((one) => [note(one, script), note(one, script), note(one, script)].map(async (ids) => ({ one, ...(await ids) }))));
+    const asked = await Promise.all(
+      windows.flatMap((one) =>
+        [note(one, script), note(one, script), note(one, script)].map(async (ids) => ({ one, ...(await ids) })),
+      ),
+    );
     for (const { one, turnId } of asked) {
       await untilEnded(one.engine, turnId);
       assert.equal(turnState(one.engine, turnId), 'completed', one.engine.state.turn(turnId)?.error?.message);
@@ -68,19 +84,28 @@ describe('Several windows, and what is left of earlier ones', function () {
     assert.deepEqual(git(repository, 'worktree', 'list').split('\n').length, 2);
   });
 
-  it('with storages of their own: a turn in the other\'s worktree waits for the agent that is in it, says so, and can be cancelled (invariant 3)', async () => {
+  it("with storages of their own: a turn in the other's worktree waits for the agent that is in it, says so, and can be cancelled (invariant 3)", async () => {
     const [one, two] = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2'))];
     const trace = join(folder, 'trace');
     const first = await note(one, `append ${trace} first in\nwait ../go\nappend ${trace} first out`);
     await until(one.engine, () => existsSync(trace), 'the first is in');
     const second = await note(two, `append ${trace} second`);
     const third = await note(two, `append ${trace} third`);
-    const told = async () => (await readTranscript(transcriptPath(two.engine.folder, second.sessionId))).some((entry) => entry.type === 'notice' && /another window runs an agent in this worktree/.test(entry.text));
+    const told = async () =>
+      (await readTranscript(transcriptPath(two.engine.folder, second.sessionId))).some(
+        (entry) => entry.type === 'notice' && /another window runs an agent in this worktree/.test(entry.text),
+      );
     let says = false;
-    await until(two.engine, () => {
-      void told().then((found) => { says ||= found; });
-      return says || readFileSync(trace, 'utf8').includes('second');
-    }, 'the second waits');
+    await until(
+      two.engine,
+      () => {
+        void told().then((found) => {
+          says ||= found;
+        });
+        return says || readFileSync(trace, 'utf8').includes('second');
+      },
+      'the second waits',
+    );
     assert.equal(readFileSync(trace, 'utf8'), 'first in\n');
     await (await two.engine.owner()).queue.cancel(second.turnId);
     await untilEnded(two.engine, second.turnId);
@@ -94,14 +119,22 @@ describe('Several windows, and what is left of earlier ones', function () {
   it('a worktree that one window is making is not taken for a broken one by another: it waits (requirements 46, 48)', async () => {
     const hook = join(repository, '.git', 'hooks', 'post-checkout');
     mkdirSync(dirname(hook), { recursive: true });
-    writeFileSync(hook, `#!/bin/sh\ntouch '${join(folder, 'making')}'\nwhile ! test -e '${join(folder, 'go')}'; do sleep 0.02; done\n`);
+    writeFileSync(
+      hook,
+      `#!/bin/sh\ntouch '${join(folder, 'making')}'\nwhile ! test -e '${join(folder, 'go')}'; do sleep 0.02; done\n`,
+    );
     chmodSync(hook, 0o755);
     const other = makeRepository(folder, 'other');
     const [one, two] = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2'))];
     const first = await note(one, 'say one');
     await until(one.engine, () => existsSync(join(folder, 'making')), 'git is at it');
     const second = await note(two, 'say two');
-    const elsewhere = await (await two.engine.owner()).queue.enqueue({ repository: other, branch: 'b', kind: 'note', prompt: 'say elsewhere' });
+    const elsewhere = await (await two.engine.owner()).queue.enqueue({
+      repository: other,
+      branch: 'b',
+      kind: 'note',
+      prompt: 'say elsewhere',
+    });
     await untilEnded(two.engine, elsewhere.turnId); // It has looked at the first repository by then.
     assert.equal(two.engine.state.branch(second.branchId)?.worktreeState, 'queued');
     writeFileSync(join(folder, 'go'), '');
@@ -114,21 +147,52 @@ describe('Several windows, and what is left of earlier ones', function () {
   it('that make worktrees of one repository at once wait for each other, whatever git is doing (requirement 46)', async () => {
     const branches = Array.from({ length: 8 }, (_, n) => `b${n}`);
     const windows = [start({}, join(folder, 'w1')), start({}, join(folder, 'w2'))];
-    const asked = await Promise.all(branches.flatMap((branch) => windows.map(async (one) => ({ one, ...(await note(one, 'say hello', branch)) }))));
+    const asked = await Promise.all(
+      branches.flatMap((branch) => windows.map(async (one) => ({ one, ...(await note(one, 'say hello', branch)) }))),
+    );
     for (const { one, turnId } of asked) await untilEnded(one.engine, turnId);
-    assert.deepEqual(asked.map(({ one, turnId }) => turnState(one.engine, turnId)), asked.map(() => 'completed'));
-    assert.deepEqual(windows.map(({ problems }) => problems), [[], []]);
+    assert.deepEqual(
+      asked.map(({ one, turnId }) => turnState(one.engine, turnId)),
+      asked.map(() => 'completed'),
+    );
+    assert.deepEqual(
+      windows.map(({ problems }) => problems),
+      [[], []],
+    );
   });
 
   it('overlapping in a reload: the old one acknowledges nothing once the new one has opened the storage', async () => {
     const storage = join(folder, 'storage');
     const older = await openStore(storage, undefined, 'older');
-    const row = { id: 'b', repository: '/r', name: 'b', base: null, baseSha: null, worktreeState: 'queued', worktreeStep: null, worktreePath: null, worktreeError: null, adopted: false, backgroundSetup: 'none', paused: 'no', unread: false, createdAt: 1, changedAt: 1, madeOrder: 1 } as const;
+    const row = {
+      id: 'b',
+      repository: '/r',
+      name: 'b',
+      base: null,
+      baseSha: null,
+      worktreeState: 'queued',
+      worktreeStep: null,
+      worktreePath: null,
+      worktreeError: null,
+      adopted: false,
+      backgroundSetup: 'none',
+      paused: 'no',
+      unread: false,
+      createdAt: 1,
+      changedAt: 1,
+      madeOrder: 1,
+    } as const;
     await older.store.commit((tx) => tx.insert('branch', row));
     const newer = await openStore(storage, undefined, 'newer');
-    await assert.rejects(older.store.commit((tx) => tx.update('branch', 'b', { changedAt: 2 })), (error: unknown) => error instanceof StorageError && /Another window has taken over/.test(error.message));
+    await assert.rejects(
+      older.store.commit((tx) => tx.update('branch', 'b', { changedAt: 2 })),
+      (error: unknown) => error instanceof StorageError && /Another window has taken over/.test(error.message),
+    );
     await newer.store.commit((tx) => tx.update('branch', 'b', { changedAt: 3 }));
-    await assert.rejects(older.store.commit((tx) => tx.update('branch', 'b', { changedAt: 4 })), /Another window has taken over/);
+    await assert.rejects(
+      older.store.commit((tx) => tx.update('branch', 'b', { changedAt: 4 })),
+      /Another window has taken over/,
+    );
     await older.store.close();
     await newer.store.close();
     const last = await openStore(storage);
@@ -154,13 +218,30 @@ describe('Several windows, and what is left of earlier ones', function () {
   it('hosts of earlier windows are ended by pid and start time with all they started; a process that only has the pid is never touched (invariant 9)', async () => {
     const hosts = join(folder, 'storage', 'hosts');
     mkdirSync(hosts, { recursive: true });
-    const child = (environment: NodeJS.ProcessEnv = {}) => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', detached: true, env: { ...process.env, ...environment } });
+    const child = (environment: NodeJS.ProcessEnv = {}) =>
+      spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {
+        stdio: 'ignore',
+        detached: true,
+        env: { ...process.env, ...environment },
+      });
     const orphan = child();
     const agentOfOrphan = child({ [markVariable]: 'orphan' });
     const stranger = child();
     const file = (hostId: string, pid: number | undefined, startTime: string | undefined) =>
-      writeFileSync(join(hosts, `${hostId}.json`), JSON.stringify({ hostId, token: 'x', socket: join(folder, `${hostId}.sock`), pid: pid ?? null, startTime: startTime ?? null }));
-    const [orphanId, agentId, strangerId] = [orphan, agentOfOrphan, stranger].map(({ pid }) => ({ pid: pid as number, startTime: startTimeOf(pid as number) as string }));
+      writeFileSync(
+        join(hosts, `${hostId}.json`),
+        JSON.stringify({
+          hostId,
+          token: 'x',
+          socket: join(folder, `${hostId}.sock`),
+          pid: pid ?? null,
+          startTime: startTime ?? null,
+        }),
+      );
+    const [orphanId, agentId, strangerId] = [orphan, agentOfOrphan, stranger].map(({ pid }) => ({
+      pid: pid as number,
+      startTime: startTimeOf(pid as number) as string,
+    }));
     file('orphan', orphan.pid, orphanId?.startTime);
     file('reused', stranger.pid, '1'); // The pid of a host of long ago, which somebody else has by now.
     file('unborn', undefined, undefined);
@@ -170,7 +251,10 @@ describe('Several windows, and what is left of earlier ones', function () {
     assert.equal(isAlive(orphanId as never), false);
     assert.equal(isAlive(agentId as never), false);
     assert.equal(isAlive(strangerId as never), true);
-    assert.deepEqual(readdirSync(hosts).filter((name) => /orphan|reused|unborn|broken/.test(name)), []);
+    assert.deepEqual(
+      readdirSync(hosts).filter((name) => /orphan|reused|unborn|broken/.test(name)),
+      [],
+    );
     stranger.kill('SIGKILL');
   });
 
@@ -192,7 +276,12 @@ describe('Several windows, and what is left of earlier ones', function () {
     running.push(again);
     await again.engine.ready;
     const { compareRows } = await import('../../src/model/order.ts');
-    assert.deepEqual(Array.from(again.engine.state.turns()).sort(compareRows).map(({ id }) => id), ids);
+    assert.deepEqual(
+      Array.from(again.engine.state.turns())
+        .sort(compareRows)
+        .map(({ id }) => id),
+      ids,
+    );
     const last = await note(again, 'append ../order 5');
     await untilEnded(again.engine, last.turnId);
     assert.ok(existsSync(join(folder, 'repo.worktrees', 'order')));

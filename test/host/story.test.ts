@@ -14,17 +14,40 @@ describe(`The story in VS Code ${vscode.version}`, () => {
   it('has every command of the contract', async () => {
     const commands = await vscode.commands.getCommands(true);
     for (const name of [
-      'queueSession', 'queueFollowUp', 'sendNow', 'editQueued', 'removeQueued', 'moveUp', 'moveDown', 'moveToTop', 'cancelTurn', 'retryTurn',
-      'pauseQueue', 'resumeQueue', 'retryProvisioning', 'respondToPermission', 'openTimeline', 'openTranscript', 'openWorktree', 'openTerminal',
-      'openChanges', 'removeBranch', 'showLog',
-    ]) assert.ok(commands.includes(`branchline.${name}`), name);
+      'queueSession',
+      'queueFollowUp',
+      'sendNow',
+      'editQueued',
+      'removeQueued',
+      'moveUp',
+      'moveDown',
+      'moveToTop',
+      'cancelTurn',
+      'retryTurn',
+      'pauseQueue',
+      'resumeQueue',
+      'retryProvisioning',
+      'respondToPermission',
+      'openTimeline',
+      'openTranscript',
+      'openWorktree',
+      'openTerminal',
+      'openChanges',
+      'removeBranch',
+      'showLog',
+    ])
+      assert.ok(commands.includes(`branchline.${name}`), name);
   });
 
   it('runs three sessions in order on a branch that does not exist, behind a setup of some seconds (requirements 1, 3, 20)', async () => {
     const settings = vscode.workspace.getConfiguration('branchline');
     await settings.update('worktrees.setup', ['sleep 5'], vscode.ConfigurationTarget.Global);
     const repository = folder();
-    const before = [git(repository, 'rev-parse', 'HEAD'), git(repository, 'status', '--porcelain'), git(repository, 'symbolic-ref', 'HEAD')];
+    const before = [
+      git(repository, 'rev-parse', 'HEAD'),
+      git(repository, 'status', '--porcelain'),
+      git(repository, 'symbolic-ref', 'HEAD'),
+    ];
     const seen = new Map<string, string[]>();
     const steps: string[] = [];
     const listener = api.onDidChange(() => {
@@ -39,7 +62,13 @@ describe(`The story in VS Code ${vscode.version}`, () => {
     });
     const ids: QueuedIds[] = [];
     for (const n of [1, 2, 3]) {
-      ids.push(await vscode.commands.executeCommand<QueuedIds>('branchline.queueSession', { branch: 'story/one', title: `Step ${n}`, prompt: `echo said ${n}\necho ${n} >> file.txt` }));
+      ids.push(
+        await vscode.commands.executeCommand<QueuedIds>('branchline.queueSession', {
+          branch: 'story/one',
+          title: `Step ${n}`,
+          prompt: `echo said ${n}\necho ${n} >> file.txt`,
+        }),
+      );
     }
     const worktree = join(`${repository}.worktrees`, 'story/one');
     assert.ok(!existsSync(worktree), 'the calls return before there is a worktree');
@@ -50,13 +79,29 @@ describe(`The story in VS Code ${vscode.version}`, () => {
     assert.equal(branchIn(api, first.branchId)?.sessions[0]?.state, 'pendingProvision');
     await until(api, () => ids.every(({ turnId }) => turnIn(api, turnId)?.state === 'completed'), 'all three have completed');
     listener.dispose();
-    assert.deepEqual(steps, ['queued', 'provisioning resolveBase', 'provisioning createWorktree', 'provisioning copyFiles', 'provisioning runSetup', 'ready']);
+    assert.deepEqual(steps, [
+      'queued',
+      'provisioning resolveBase',
+      'provisioning createWorktree',
+      'provisioning copyFiles',
+      'provisioning runSetup',
+      'ready',
+    ]);
     for (const { turnId } of ids) assert.deepEqual(seen.get(turnId), ['queued', 'starting', 'running', 'completed']);
-    assert.deepEqual(git(repository, 'log', '--reverse', '--format=%s', 'main..story/one').split('\n'), ['Step 1', 'Step 2', 'Step 3']);
+    assert.deepEqual(git(repository, 'log', '--reverse', '--format=%s', 'main..story/one').split('\n'), [
+      'Step 1',
+      'Step 2',
+      'Step 3',
+    ]);
     assert.equal(readFileSync(join(worktree, 'file.txt'), 'utf8'), '1\n2\n3\n');
-    assert.deepEqual([git(repository, 'rev-parse', 'HEAD'), git(repository, 'status', '--porcelain'), git(repository, 'symbolic-ref', 'HEAD')], before);
+    assert.deepEqual(
+      [git(repository, 'rev-parse', 'HEAD'), git(repository, 'status', '--porcelain'), git(repository, 'symbolic-ref', 'HEAD')],
+      before,
+    );
     for (const [index, { sessionId }] of ids.entries()) {
-      const output = (await api.transcript(sessionId)).map((entry) => (entry.type === 'output' ? String(entry.text) : '')).join('');
+      const output = (await api.transcript(sessionId))
+        .map((entry) => (entry.type === 'output' ? String(entry.text) : ''))
+        .join('');
       assert.equal(output, `said ${index + 1}\n`);
     }
     await settings.update('worktrees.setup', undefined, vscode.ConfigurationTarget.Global);
@@ -83,7 +128,11 @@ describe(`The story in VS Code ${vscode.version}`, () => {
   });
 
   it('reorders and edits what is queued, and follows up in the same session', async () => {
-    const { branchId, sessionId, turnId: first } = await api.queueSession({ branch: 'story/three', kind: 'note', prompt: 'while ! test -e go; do sleep 0.05; done; rm go' });
+    const {
+      branchId,
+      sessionId,
+      turnId: first,
+    } = await api.queueSession({ branch: 'story/three', kind: 'note', prompt: 'while ! test -e go; do sleep 0.05; done; rm go' });
     const a = (await api.queueTurn(sessionId, { prompt: 'echo a' })).turnId;
     const b = (await api.queueSession({ branch: 'story/three', kind: 'note', prompt: 'echo b' })).turnId;
     const c = (await api.queueSession({ branch: 'story/three', kind: 'note', prompt: 'echo c' })).turnId;
@@ -92,7 +141,11 @@ describe(`The story in VS Code ${vscode.version}`, () => {
     await vscode.commands.executeCommand('branchline.editQueued', { turnId: a, prompt: 'echo edited' });
     await until(api, () => turnIn(api, first)?.state === 'running', 'the first runs');
     git(branchIn(api, branchId)?.worktree.path as string, 'status');
-    await api.queueSession({ branch: 'story/other', kind: 'note', prompt: `touch '${branchIn(api, branchId)?.worktree.path}/go'` });
+    await api.queueSession({
+      branch: 'story/other',
+      kind: 'note',
+      prompt: `touch '${branchIn(api, branchId)?.worktree.path}/go'`,
+    });
     await until(api, () => [a, b, c].every((id) => turnIn(api, id)?.state === 'completed'), 'all have completed');
     const order = [a, b, c].sort((x, y) => (turnIn(api, x)?.startedAt ?? 0) - (turnIn(api, y)?.startedAt ?? 0));
     assert.deepEqual(order, [c, b, a]);
@@ -119,7 +172,9 @@ describe(`The story in VS Code ${vscode.version}`, () => {
   it('shows the changes of a turn and the transcript of a session', async () => {
     const branch = api.snapshot().branches.find(({ name }) => name === 'story/one');
     const session = branch?.sessions[1];
-    const changes = await vscode.commands.executeCommand<{ files: string[] }>('branchline.openChanges', { turnId: session?.turns[0]?.id });
+    const changes = await vscode.commands.executeCommand<{ files: string[] }>('branchline.openChanges', {
+      turnId: session?.turns[0]?.id,
+    });
     assert.deepEqual(changes.files, ['file.txt']);
     await vscode.commands.executeCommand('branchline.openTranscript', session?.id);
     assert.match(vscode.window.activeTextEditor?.document.getText() ?? '', /# Step 2[\s\S]*said 2/);

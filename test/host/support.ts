@@ -16,9 +16,13 @@ export function folder(): string {
 export const git = (cwd: string, ...args: string[]): string => execFileSync('git', args, { cwd, encoding: 'utf8' }).trimEnd();
 
 export function turnIn(api: BranchlineApi, turnId: string): TurnSnapshot | undefined {
-  return api.snapshot().branches.flatMap((branch) => branch.sessions.flatMap((session) => session.turns)).find((turn) => turn.id === turnId);
+  return api
+    .snapshot()
+    .branches.flatMap((branch) => branch.sessions.flatMap((session) => session.turns))
+    .find((turn) => turn.id === turnId);
 }
-export const branchIn = (api: BranchlineApi, branchId: string): BranchSnapshot | undefined => api.snapshot().branches.find((branch) => branch.id === branchId);
+export const branchIn = (api: BranchlineApi, branchId: string): BranchSnapshot | undefined =>
+  api.snapshot().branches.find((branch) => branch.id === branchId);
 
 /** Resolves when `condition` holds; looks again at each change. */
 export function until(api: BranchlineApi, condition: () => boolean, what: string, limit = 50_000): Promise<void> {
@@ -30,7 +34,10 @@ export function until(api: BranchlineApi, condition: () => boolean, what: string
     };
     const look = () => condition() && end(resolve);
     const listener = api.onDidChange(look);
-    const timer = setTimeout(() => end(() => reject(new Error(`Waited in vain until ${what}: ${JSON.stringify(api.snapshot(), null, 1)}`))), limit);
+    const timer = setTimeout(
+      () => end(() => reject(new Error(`Waited in vain until ${what}: ${JSON.stringify(api.snapshot(), null, 1)}`))),
+      limit,
+    );
     look();
   });
 }

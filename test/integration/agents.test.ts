@@ -16,7 +16,14 @@ describe('Agents over ACP', () => {
   let repository: string;
   const running = stoppedAfterEach();
   const start = (traits = '', patch: Partial<TestSettings> = {}) => {
-    const agents = { test: { name: 'Test Agent', command: process.execPath, args: [program], env: { TEST_AGENT: traits, TEST_AGENT_STARTS: join(folder, 'starts') } } };
+    const agents = {
+      test: {
+        name: 'Test Agent',
+        command: process.execPath,
+        args: [program],
+        env: { TEST_AGENT: traits, TEST_AGENT_STARTS: join(folder, 'starts') },
+      },
+    };
     const started = startEngine(folder, repository, { agents, defaultAgent: 'test', ...patch });
     running.push(started);
     return started;
@@ -26,7 +33,8 @@ describe('Agents over ACP', () => {
     repository = makeRepository(folder);
   });
   const entries = (sessionId: string) => readTranscript(transcriptPath(join(folder, 'storage'), sessionId));
-  const said = async (sessionId: string) => (await entries(sessionId)).map((entry) => (entry.type === 'text' && entry.role === 'agent' ? entry.text : '')).join('');
+  const said = async (sessionId: string) =>
+    (await entries(sessionId)).map((entry) => (entry.type === 'text' && entry.role === 'agent' ? entry.text : '')).join('');
   const inWorktree = (path: string) => join(folder, 'repo.worktrees', 'b', path);
 
   it('asks, waits, and gives the answer; a second answer is refused', async () => {
@@ -77,8 +85,13 @@ describe('Agents over ACP', () => {
     const { queue } = await first.engine.owner();
     const blocker = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'wait ../go' });
     const { sessionId, turnId } = await queue.enqueue({
-      branch: 'b', kind: 'note', prompt: 'images',
-      attachments: [{ name: 'shot.png', mimeType: 'image/png', base64: image.toString('base64') }, { name: 'notes.txt', mimeType: 'text/plain', path }],
+      branch: 'b',
+      kind: 'note',
+      prompt: 'images',
+      attachments: [
+        { name: 'shot.png', mimeType: 'image/png', base64: image.toString('base64') },
+        { name: 'notes.txt', mimeType: 'text/plain', path },
+      ],
     });
     await until(first.engine, () => turnState(first.engine, blocker.turnId) === 'running', 'the first runs');
     await first.engine.dispose();
@@ -102,7 +115,10 @@ describe('Agents over ACP', () => {
     assert.equal(readFileSync(join(folder, 'starts'), 'utf8').trim().split('\n').length, 1);
   });
 
-  for (const [traits, how] of [['', 'resume'], ['noresume', 'load, without what it replays']] as const) {
+  for (const [traits, how] of [
+    ['', 'resume'],
+    ['noresume', 'load, without what it replays'],
+  ] as const) {
     it(`takes a conversation up by ${how}, in its own worktree, when its process is gone (requirements 32, 33)`, async () => {
       const { engine } = start(traits);
       const { queue, hosts } = await engine.owner();
@@ -144,7 +160,7 @@ describe('Agents over ACP', () => {
     assert.deepEqual(subjects(repository, 'main..b'), ['Add a file'], 'a note commits nothing');
   });
 
-  it('never sweeps what was in the worktree before into a turn\'s commit, and says so', async () => {
+  it("never sweeps what was in the worktree before into a turn's commit, and says so", async () => {
     const { engine } = start();
     const { queue } = await engine.owner();
     const first = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'write mine.txt before' });
@@ -177,7 +193,10 @@ describe('Agents over ACP', () => {
     const two = await queue.enqueue({ branch: 'b', title: 'Two', prompt: 'write a.txt 2' });
     const reviews = () => Array.from(engine.state.sessions()).filter((session) => session.kind === 'review');
     await until(engine, () => turnState(engine, two.turnId) === 'completed' && reviews().length > 0, 'there is a review');
-    assert.deepEqual(reviews().map((session) => session.title), ['Review: Two']);
+    assert.deepEqual(
+      reviews().map((session) => session.title),
+      ['Review: Two'],
+    );
     await until(engine, () => Array.from(engine.state.turns()).every((turn) => turn.state === 'completed'), 'all have completed');
   });
 

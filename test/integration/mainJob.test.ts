@@ -22,10 +22,14 @@ describe('The main job', () => {
   });
 
   const output = async (sessionId: string) =>
-    (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId))).map((entry) => (entry.type === 'output' ? entry.text : '')).join('');
+    (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId)))
+      .map((entry) => (entry.type === 'output' ? entry.text : ''))
+      .join('');
 
   it('runs three commit sessions in order on a branch that does not exist (requirements 1, 3, 20)', async () => {
-    const { engine } = start({ worktrees: { setup: [{ command: 'echo ready > setup.txt && rm setup.txt', wait: true, timeoutSeconds: 60 }] } });
+    const { engine } = start({
+      worktrees: { setup: [{ command: 'echo ready > setup.txt && rm setup.txt', wait: true, timeoutSeconds: 60 }] },
+    });
     const { queue } = await engine.owner();
     const states: string[] = [];
     engine.onDidChange(() => {
@@ -33,10 +37,16 @@ describe('The main job', () => {
       if (states.at(-1) !== state) states.push(state);
     });
     const ids = [];
-    for (const n of [1, 2, 3]) ids.push(await queue.enqueue({ branch: 'feature/one', title: `Step ${n}`, prompt: `echo said ${n}; echo ${n} >> file.txt` }));
+    for (const n of [1, 2, 3])
+      ids.push(
+        await queue.enqueue({ branch: 'feature/one', title: `Step ${n}`, prompt: `echo said ${n}; echo ${n} >> file.txt` }),
+      );
     assert.ok(!existsSync(join(folder, 'repo.worktrees')));
     await untilEnded(engine, ...ids.map((id) => id.turnId));
-    assert.deepEqual(ids.map((id) => turnState(engine, id.turnId)), ['completed', 'completed', 'completed']);
+    assert.deepEqual(
+      ids.map((id) => turnState(engine, id.turnId)),
+      ['completed', 'completed', 'completed'],
+    );
     assert.deepEqual(states, ['queued', 'provisioning', 'ready']);
     assert.deepEqual(subjects(repository, 'main..feature/one'), ['Step 1', 'Step 2', 'Step 3']);
     assert.equal(git(repository, 'status', '--porcelain'), '');
@@ -76,7 +86,10 @@ describe('The main job', () => {
   it('finds a running turn again after a restart, and loses and doubles nothing (invariant 8)', async () => {
     const { engine } = start();
     const { queue } = await engine.owner();
-    const first = await queue.enqueue({ branch: 'b', prompt: 'echo one >> ../../ran; while ! test -e ../../go; do sleep 0.05; done; echo end of one' });
+    const first = await queue.enqueue({
+      branch: 'b',
+      prompt: 'echo one >> ../../ran; while ! test -e ../../go; do sleep 0.05; done; echo end of one',
+    });
     const second = await queue.enqueue({ branch: 'b', prompt: 'echo two >> ../../ran' });
     await until(engine, () => turnState(engine, first.turnId) === 'running', 'the first runs');
     await engine.dispose();

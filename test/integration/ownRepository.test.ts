@@ -14,7 +14,17 @@ describe('This project as the repository', () => {
     this.timeout(120_000);
     const folder = temporaryFolder();
     const repository = makeRepository(folder, 'project');
-    for (const name of ['src', 'test', 'scripts', 'bench', 'package.json', 'biome.json', 'tsconfig.json', '.mocharc.json', '.gitignore']) {
+    for (const name of [
+      'src',
+      'test',
+      'scripts',
+      'bench',
+      'package.json',
+      'biome.json',
+      'tsconfig.json',
+      '.mocharc.json',
+      '.gitignore',
+    ]) {
       cpSync(join(root, name), join(repository, name), { recursive: true });
     }
     git(repository, 'add', '--all');
@@ -26,9 +36,24 @@ describe('This project as the repository', () => {
     const path = 'PATH="$PWD/node_modules/.bin:$PATH"';
     const lint = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} biome check --error-on-warnings .` });
     const unit = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} mocha 'test/unit/**/*.test.ts'` });
-    await until(one.engine, () => [lint, unit].every(({ turnId }) => turnState(one.engine, turnId) === 'completed' || turnState(one.engine, turnId) === 'failed'), 'both have ended', 100_000);
-    const output = async (sessionId: string) => (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId))).map((entry) => ('text' in entry ? entry.text : '')).join('');
-    assert.deepEqual([turnState(one.engine, lint.turnId), turnState(one.engine, unit.turnId)], ['completed', 'completed'], await output(lint.sessionId) + await output(unit.sessionId));
+    await until(
+      one.engine,
+      () =>
+        [lint, unit].every(
+          ({ turnId }) => turnState(one.engine, turnId) === 'completed' || turnState(one.engine, turnId) === 'failed',
+        ),
+      'both have ended',
+      100_000,
+    );
+    const output = async (sessionId: string) =>
+      (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId)))
+        .map((entry) => ('text' in entry ? entry.text : ''))
+        .join('');
+    assert.deepEqual(
+      [turnState(one.engine, lint.turnId), turnState(one.engine, unit.turnId)],
+      ['completed', 'completed'],
+      (await output(lint.sessionId)) + (await output(unit.sessionId)),
+    );
     assert.match(await output(lint.sessionId), /Checked \d+ files/);
     assert.match(await output(unit.sessionId), /\d+ passing/);
     assert.equal(readFileSync(join(repository, '.git', 'HEAD'), 'utf8'), 'ref: refs/heads/main\n');

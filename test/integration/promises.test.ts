@@ -3,7 +3,16 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { ended, startEngine, stoppedAfterEach, testAgent, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import {
+  ended,
+  startEngine,
+  stoppedAfterEach,
+  testAgent,
+  type TestSettings,
+  turnState,
+  until,
+  untilEnded,
+} from '../support/engines.ts';
 import { makeRepository } from '../support/repositories.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
@@ -24,14 +33,19 @@ describe('What was promised', () => {
   const inWorktree = (path: string) => join(folder, 'repo.worktrees', 'b', path);
 
   it('an accepted session has its final ids and its default place, before git has done anything (requirements 20, 21, 39, invariant 5)', async () => {
-    const one = start({ worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done', wait: true, timeoutSeconds: 60 }] } });
+    const one = start({
+      worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done', wait: true, timeoutSeconds: 60 }] },
+    });
     const { queue } = await one.engine.owner();
     const ids = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say hello' });
     assert.ok(!existsSync(join(folder, 'repo.worktrees')));
     assert.equal(one.engine.state.turn(ids.turnId)?.state, 'queued');
     writeFileSync(join(folder, 'go'), '');
     await untilEnded(one.engine, ids.turnId);
-    assert.deepEqual([one.engine.state.turn(ids.turnId)?.sessionId, one.engine.state.session(ids.sessionId)?.branchId], [ids.sessionId, ids.branchId]);
+    assert.deepEqual(
+      [one.engine.state.turn(ids.turnId)?.sessionId, one.engine.state.session(ids.sessionId)?.branchId],
+      [ids.sessionId, ids.branchId],
+    );
     assert.equal(one.engine.state.branch(ids.branchId)?.worktreePath, join(folder, 'repo.worktrees', 'b'));
   });
 
@@ -43,14 +57,23 @@ describe('What was promised', () => {
     await queue.edit(turnId, 'say x').catch((error: Error) => assert.match(error.message, /started already/));
     await queue.retry(turnId);
     await untilEnded(one.engine, turnId);
-    assert.deepEqual(store.eventsOf(turnId).map(({ kind }) => kind), ['queued', 'starting', 'running', 'failed', 'requeued', 'starting', 'running', 'failed']);
+    assert.deepEqual(
+      store.eventsOf(turnId).map(({ kind }) => kind),
+      ['queued', 'starting', 'running', 'failed', 'requeued', 'starting', 'running', 'failed'],
+    );
     const kinds = (await entries(sessionId)).map(({ type }) => type);
-    assert.ok(kinds.indexOf('prompt') < kinds.indexOf('session') && kinds.indexOf('session') < kinds.indexOf('handover'), kinds.join());
+    assert.ok(
+      kinds.indexOf('prompt') < kinds.indexOf('session') && kinds.indexOf('session') < kinds.indexOf('handover'),
+      kinds.join(),
+    );
     // Where nothing stands in the way it takes the same way, at once.
     await queue.resume(one.engine.state.session(sessionId)?.branchId ?? '');
     const next = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say hello' });
     await untilEnded(one.engine, next.turnId);
-    assert.deepEqual(store.eventsOf(next.turnId).map(({ kind }) => kind), ['queued', 'starting', 'running', 'completed']);
+    assert.deepEqual(
+      store.eventsOf(next.turnId).map(({ kind }) => kind),
+      ['queued', 'starting', 'running', 'completed'],
+    );
   });
 
   it('when an end is announced, all of the transcript is on disk, in order (requirements 28, 29, invariant 6)', async () => {
@@ -64,8 +87,14 @@ describe('What was promised', () => {
         resolve(readFileSync(transcriptPath(join(folder, 'storage'), sessionId), 'utf8'));
       });
     });
-    const lines = onDisk.trimEnd().split('\n').map((line) => JSON.parse(line) as { seq: number; type: string; text?: string });
-    assert.deepEqual(lines.map(({ seq }) => seq), lines.map((_, index) => index + 1));
+    const lines = onDisk
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { seq: number; type: string; text?: string });
+    assert.deepEqual(
+      lines.map(({ seq }) => seq),
+      lines.map((_, index) => index + 1),
+    );
     assert.equal(lines.at(-1)?.type, 'ended');
     assert.match(lines.map(({ type, text }) => (type === 'text' ? text : '')).join(''), /line 499\nthe end\n$/);
   });
@@ -106,7 +135,9 @@ describe('What was promised', () => {
     await until(first.engine, () => turnState(first.engine, earlier.turnId) === 'running', 'it runs');
     await first.engine.dispose();
     const second = start();
-    const asked = ['one', 'two', 'three'].map(async (name) => (await second.engine.owner()).queue.enqueue({ branch: 'b', kind: 'note', prompt: `append ../order ${name}` }));
+    const asked = ['one', 'two', 'three'].map(async (name) =>
+      (await second.engine.owner()).queue.enqueue({ branch: 'b', kind: 'note', prompt: `append ../order ${name}` }),
+    );
     assert.equal(second.engine.isOwner, false);
     const ids = await Promise.all(asked);
     writeFileSync(inWorktree('../go'), '');
@@ -126,7 +157,9 @@ describe('What was promised', () => {
     try {
       const one = start();
       const { queue } = await one.engine.owner();
-      const ids = await Promise.all(Array.from({ length: 6 }, (_, n) => queue.enqueue({ branch: `b${n}`, kind: 'note', prompt: 'say hello' })));
+      const ids = await Promise.all(
+        Array.from({ length: 6 }, (_, n) => queue.enqueue({ branch: `b${n}`, kind: 'note', prompt: 'say hello' })),
+      );
       await untilEnded(one.engine, ...ids.map(({ turnId }) => turnId));
     } finally {
       process.env.PATH = before;

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startEngine, stoppedAfterEach, type TestEngine, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import {
+  startEngine,
+  stoppedAfterEach,
+  type TestEngine,
+  type TestSettings,
+  turnState,
+  until,
+  untilEnded,
+} from '../support/engines.ts';
 import { git, makeRepository } from '../support/repositories.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
@@ -16,14 +24,22 @@ describe('Worktrees', () => {
   };
   beforeEach(() => {
     folder = temporaryFolder();
-    repository = makeRepository(folder, 'repo', { 'README.md': '# Sample\n', '.gitignore': '.env*\nbig/\ncache/\n', 'tracked.txt': 'committed\n' });
+    repository = makeRepository(folder, 'repo', {
+      'README.md': '# Sample\n',
+      '.gitignore': '.env*\nbig/\ncache/\n',
+      'tracked.txt': 'committed\n',
+    });
   });
   const note = async ({ engine }: TestEngine, branch: string, prompt = 'pwd', base?: string) => {
     const { queue } = await engine.owner();
     return queue.enqueue({ branch, base, kind: 'note', prompt });
   };
   const settled = ({ engine }: TestEngine, branchId: string) =>
-    until(engine, () => ['ready', 'failed'].includes(engine.state.branch(branchId)?.worktreeState ?? ''), 'the worktree is ready or has failed');
+    until(
+      engine,
+      () => ['ready', 'failed'].includes(engine.state.branch(branchId)?.worktreeState ?? ''),
+      'the worktree is ready or has failed',
+    );
   const failure = async (one: TestEngine, branch: string, base?: string) => {
     const { branchId, turnId } = await note(one, branch, 'pwd', base);
     await settled(one, branchId);
@@ -35,8 +51,31 @@ describe('Worktrees', () => {
   it('refuses names that git does not take, or that would be options, and changes nothing (requirement 42)', async () => {
     const one = start();
     const { queue } = await one.engine.owner();
-    for (const name of ['', '-x', '--force', 'a b', 'a..b', 'a@{b', 'a//b', '/a', 'a/', 'a.lock', '.a', 'a~1', 'a^', 'a:b', 'a\\b', 'HEAD', 'a\u0000b', 'a\u202eb']) {
-      await assert.rejects(queue.enqueue({ branch: name, prompt: 'x' }), /can't be the name of a branch|empty/, JSON.stringify(name));
+    for (const name of [
+      '',
+      '-x',
+      '--force',
+      'a b',
+      'a..b',
+      'a@{b',
+      'a//b',
+      '/a',
+      'a/',
+      'a.lock',
+      '.a',
+      'a~1',
+      'a^',
+      'a:b',
+      'a\\b',
+      'HEAD',
+      'a\u0000b',
+      'a\u202eb',
+    ]) {
+      await assert.rejects(
+        queue.enqueue({ branch: name, prompt: 'x' }),
+        /can't be the name of a branch|empty/,
+        JSON.stringify(name),
+      );
     }
     assert.equal(one.engine.state.counts.branches, 0);
   });
@@ -65,8 +104,11 @@ describe('Worktrees', () => {
     assert.equal(git(repository, 'rev-parse', '--abbrev-ref', 'theirs@{upstream}'), 'origin/theirs');
   });
 
-  it('refuses the branch of the user\'s own checkout, and says what to do (requirement 42, invariant 4)', async () => {
-    assert.match(await failure(start(), 'main'), /checked out in your own checkout.*Switch that checkout.*or queue on a new branch/);
+  it("refuses the branch of the user's own checkout, and says what to do (requirement 42, invariant 4)", async () => {
+    assert.match(
+      await failure(start(), 'main'),
+      /checked out in your own checkout.*Switch that checkout.*or queue on a new branch/,
+    );
   });
 
   it('takes up a worktree that holds the branch already, and leaves it there when the branch is removed', async () => {
@@ -130,7 +172,14 @@ describe('Worktrees', () => {
   });
 
   it('shows a setup that fails with its step, message and log, and goes on there after a retry (requirement 22)', async () => {
-    const one = start({ worktrees: { setup: [{ command: 'echo once >> ../../count', wait: true, timeoutSeconds: 60 }, { command: 'echo words; test -e ../../mended', wait: true, timeoutSeconds: 60 }] } });
+    const one = start({
+      worktrees: {
+        setup: [
+          { command: 'echo once >> ../../count', wait: true, timeoutSeconds: 60 },
+          { command: 'echo words; test -e ../../mended', wait: true, timeoutSeconds: 60 },
+        ],
+      },
+    });
     const { branchId, turnId } = await note(one, 'b');
     await settled(one, branchId);
     const branch = one.engine.state.branch(branchId);
@@ -155,7 +204,11 @@ describe('Worktrees', () => {
   });
 
   it('does not wait for a setup marked so, and shows its failure without failing the turn (requirement 47)', async () => {
-    const one = start({ worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done; exit 5', wait: false, timeoutSeconds: 60 }] } });
+    const one = start({
+      worktrees: {
+        setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done; exit 5', wait: false, timeoutSeconds: 60 }],
+      },
+    });
     const { branchId, turnId } = await note(one, 'b');
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'completed');
@@ -166,7 +219,9 @@ describe('Worktrees', () => {
   });
 
   it('goes on with provisioning after a restart, by itself (requirement 23)', async () => {
-    const first = start({ worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done', wait: true, timeoutSeconds: 60 }] } });
+    const first = start({
+      worktrees: { setup: [{ command: 'while ! test -e ../../go; do sleep 0.02; done', wait: true, timeoutSeconds: 60 }] },
+    });
     const { branchId, turnId } = await note(first, 'b');
     await until(first.engine, () => first.engine.state.branch(branchId)?.worktreeStep === 'runSetup', 'setup runs');
     await first.engine.dispose();
@@ -217,7 +272,12 @@ describe('Worktrees', () => {
     mkdirSync(path);
     writeFileSync(join(path, 'other.txt'), 'x');
     const second = await note(one, 'b', 'touch wrong');
-    await until(one.engine, () => turnState(one.engine, second.turnId) === 'failed' || one.engine.state.branch(first.branchId)?.worktreeState === 'failed', 'it is refused');
+    await until(
+      one.engine,
+      () =>
+        turnState(one.engine, second.turnId) === 'failed' || one.engine.state.branch(first.branchId)?.worktreeState === 'failed',
+      'it is refused',
+    );
     assert.ok(!existsSync(join(path, 'wrong')));
   });
 

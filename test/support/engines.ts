@@ -9,7 +9,11 @@ import { removeTemporaryFolders } from './temporaryFolder.ts';
 export const programs = fileURLToPath(new URL('../../dist/', import.meta.url));
 
 /** The agent of `testAgent.ts`. */
-export const testAgent: AgentSetting = { name: 'Test Agent', command: process.execPath, args: [fileURLToPath(new URL('testAgent.ts', import.meta.url))] };
+export const testAgent: AgentSetting = {
+  name: 'Test Agent',
+  command: process.execPath,
+  args: [fileURLToPath(new URL('testAgent.ts', import.meta.url))],
+};
 
 export interface TestSettings {
   agents: Record<string, AgentSetting>;
@@ -31,8 +35,16 @@ export interface TestEngine {
 }
 
 export const testSettings = (patch: Partial<TestSettings> = {}): TestSettings => ({
-  agents: {}, defaultAgent: 'shell', maxConcurrentTurns: 4, onFailure: 'pause', permissions: 'ask', autoReview: false,
-  keepRunning: true, worktrees: {}, trusted: true, ...patch,
+  agents: {},
+  defaultAgent: 'shell',
+  maxConcurrentTurns: 4,
+  onFailure: 'pause',
+  permissions: 'ask',
+  autoReview: false,
+  keepRunning: true,
+  worktrees: {},
+  trusted: true,
+  ...patch,
 });
 
 /** Settings that are read anew each time, so that they may be changed while an engine runs. */
@@ -48,14 +60,26 @@ export const engineSettings = (settings: TestSettings): EngineSettings => ({
 });
 
 /** An engine on `storage` with `repository` open; settings may be changed while it runs. */
-export function startEngine(storage: string, repository: string, patch: Partial<TestSettings> = {}, options: Partial<EngineOptions> = {}): TestEngine {
+export function startEngine(
+  storage: string,
+  repository: string,
+  patch: Partial<TestSettings> = {},
+  options: Partial<EngineOptions> = {},
+): TestEngine {
   const settings = testSettings(patch);
   const problems: string[] = [];
   const log: string[] = [];
   const engine = Engine.start({
-    folder: join(storage, 'storage'), programs, loadDatabase: async () => makeDatabase, settings: engineSettings(settings),
-    openFolders: () => [repository], ownCheckouts: () => [repository], trusted: () => settings.trusted,
-    log: (message) => log.push(message), onProblem: (message) => problems.push(message), ...options,
+    folder: join(storage, 'storage'),
+    programs,
+    loadDatabase: async () => makeDatabase,
+    settings: engineSettings(settings),
+    openFolders: () => [repository],
+    ownCheckouts: () => [repository],
+    trusted: () => settings.trusted,
+    log: (message) => log.push(message),
+    onProblem: (message) => problems.push(message),
+    ...options,
   });
   return { engine, settings, problems, log };
 }
@@ -72,8 +96,15 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
     const nowAndThen = setInterval(look, 25);
     const timer = setTimeout(() => {
       end();
-      const turns = Array.from(engine.state.turns(), (turn) => `${turn.prompt.slice(0, 30)}: ${turn.state} ${turn.error?.message ?? ''}`);
-      const branches = Array.from(engine.state.branches(), (branch) => `${branch.name}: ${branch.worktreeState} ${branch.worktreeStep ?? ''} ${branch.worktreeError?.message ?? ''} paused ${branch.paused}`);
+      const turns = Array.from(
+        engine.state.turns(),
+        (turn) => `${turn.prompt.slice(0, 30)}: ${turn.state} ${turn.error?.message ?? ''}`,
+      );
+      const branches = Array.from(
+        engine.state.branches(),
+        (branch) =>
+          `${branch.name}: ${branch.worktreeState} ${branch.worktreeStep ?? ''} ${branch.worktreeError?.message ?? ''} paused ${branch.paused}`,
+      );
       reject(new Error(`Waited in vain until ${what}.\n${[...branches, ...turns].join('\n')}`));
     }, limit);
     const end = () => {
@@ -86,8 +117,10 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
 }
 
 export const turnState = (engine: Engine, turnId: string) => engine.state.turn(turnId)?.state;
-export const ended = (engine: Engine, ...turnIds: string[]) => turnIds.every((id) => ['completed', 'failed', 'cancelled', 'interrupted'].includes(turnState(engine, id) ?? ''));
-export const untilEnded = (engine: Engine, ...turnIds: string[]) => until(engine, () => ended(engine, ...turnIds), 'the turns have ended');
+export const ended = (engine: Engine, ...turnIds: string[]) =>
+  turnIds.every((id) => ['completed', 'failed', 'cancelled', 'interrupted'].includes(turnState(engine, id) ?? ''));
+export const untilEnded = (engine: Engine, ...turnIds: string[]) =>
+  until(engine, () => ended(engine, ...turnIds), 'the turns have ended');
 
 /** Ends every agent host of the engine's storage, then the engine. */
 export async function stopEngine({ engine }: TestEngine): Promise<void> {

@@ -11,33 +11,42 @@ export class FaultyDisk {
   syncs = 0;
 
   #check(takesSpace = true): void {
-    if (this.trouble && (takesSpace || this.isDead)) throw Object.assign(new Error(`${this.trouble}: trouble with the disk`), { code: this.trouble });
+    if (this.trouble && (takesSpace || this.isDead))
+      throw Object.assign(new Error(`${this.trouble}: trouble with the disk`), { code: this.trouble });
   }
 
   get files(): StoreFileSystem {
-    const failing = <A extends unknown[], R>(operation: (...args: A) => Promise<R>, takesSpace: (...args: A) => boolean = () => false) => async (...args: A): Promise<R> => {
-      this.#check(takesSpace(...args));
-      return operation(...args);
-    };
+    const failing =
+      <A extends unknown[], R>(operation: (...args: A) => Promise<R>, takesSpace: (...args: A) => boolean = () => false) =>
+      async (...args: A): Promise<R> => {
+        this.#check(takesSpace(...args));
+        return operation(...args);
+      };
     return {
       ...nodeFileSystem,
       makeFolder: failing(nodeFileSystem.makeFolder, () => true),
       rename: failing(nodeFileSystem.rename, () => true),
       remove: failing(nodeFileSystem.remove),
       syncFolder: failing(nodeFileSystem.syncFolder),
-      open: failing(async (path: string, mode: 'create' | 'existing'): Promise<StoreFile> => {
-        const file = await nodeFileSystem.open(path, mode);
-        return {
-          write: failing((data: Uint8Array, position: number) => file.write(data, position), (data) => data.some((byte) => byte !== 0)),
-          datasync: async () => {
-            this.syncs += 1;
-            await this.hold;
-            this.#check(false);
-            await file.datasync();
-          },
-          close: () => file.close(),
-        };
-      }, (_, mode) => mode === 'create'),
+      open: failing(
+        async (path: string, mode: 'create' | 'existing'): Promise<StoreFile> => {
+          const file = await nodeFileSystem.open(path, mode);
+          return {
+            write: failing(
+              (data: Uint8Array, position: number) => file.write(data, position),
+              (data) => data.some((byte) => byte !== 0),
+            ),
+            datasync: async () => {
+              this.syncs += 1;
+              await this.hold;
+              this.#check(false);
+              await file.datasync();
+            },
+            close: () => file.close(),
+          };
+        },
+        (_, mode) => mode === 'create',
+      ),
     };
   }
 }

@@ -57,7 +57,10 @@ const texts = [
   `]]><![CDATA[<script>${bad}</script>]]>`,
 ];
 
-interface Update { sessionUpdate: string; [field: string]: unknown }
+interface Update {
+  sessionUpdate: string;
+  [field: string]: unknown;
+}
 
 export const hostileOutputs: Update[] = [
   ...texts.flatMap((text): Update[] => [
@@ -65,12 +68,44 @@ export const hostileOutputs: Update[] = [
     { sessionUpdate: 'agent_thought_chunk', content: { type: 'text', text } },
   ]),
   { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: 'w'.repeat(10 * 1024 * 1024) } },
-  ...['output without an end of line ', 'progress\r', '\u001b]0;title', '\u001b['].map((text): Update => (
-    { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: text.repeat(20_000) }, _meta: { [streamMeta]: 'stdout' } }
-  )),
-  { sessionUpdate: 'tool_call', toolCallId: 'h3', title: 'A long line', kind: 'execute', status: 'completed', content: [{ type: 'content', content: { type: 'text', text: 'v'.repeat(2 * 1024 * 1024) } }] },
-  { sessionUpdate: 'tool_call', toolCallId: 'h1', title: `<img src=x onerror="${bad}">`, kind: 'execute', status: 'completed', content: [{ type: 'content', content: { type: 'text', text: `<script>${bad}</script>` } }] },
-  { sessionUpdate: 'tool_call', toolCallId: 'h2', title: 'x'.repeat(5_000), kind: 'edit', status: 'failed', content: [{ type: 'diff', path: '/etc/passwd', oldText: `<script>${bad}</script>`, newText: 'y\n'.repeat(5_000) }], locations: [{ path: '/etc/passwd', line: -1 }] },
+  ...['output without an end of line ', 'progress\r', '\u001b]0;title', '\u001b['].map(
+    (text): Update => ({
+      sessionUpdate: 'agent_message_chunk',
+      content: { type: 'text', text: text.repeat(20_000) },
+      _meta: { [streamMeta]: 'stdout' },
+    }),
+  ),
+  {
+    sessionUpdate: 'tool_call',
+    toolCallId: 'h3',
+    title: 'A long line',
+    kind: 'execute',
+    status: 'completed',
+    content: [{ type: 'content', content: { type: 'text', text: 'v'.repeat(2 * 1024 * 1024) } }],
+  },
+  {
+    sessionUpdate: 'tool_call',
+    toolCallId: 'h1',
+    title: `<img src=x onerror="${bad}">`,
+    kind: 'execute',
+    status: 'completed',
+    content: [{ type: 'content', content: { type: 'text', text: `<script>${bad}</script>` } }],
+  },
+  {
+    sessionUpdate: 'tool_call',
+    toolCallId: 'h2',
+    title: 'x'.repeat(5_000),
+    kind: 'edit',
+    status: 'failed',
+    content: [{ type: 'diff', path: '/etc/passwd', oldText: `<script>${bad}</script>`, newText: 'y\n'.repeat(5_000) }],
+    locations: [{ path: '/etc/passwd', line: -1 }],
+  },
   { sessionUpdate: 'tool_call', toolCallId: '__proto__', title: 'proto', kind: 'other', status: 'pending' },
-  { sessionUpdate: 'plan', entries: [{ content: `<script>${bad}</script>`, priority: 'high', status: 'pending' }, ...Array.from({ length: 200 }, (_, n) => ({ content: `${n}${'z'.repeat(300)}`, priority: 'low', status: 'pending' }))] },
+  {
+    sessionUpdate: 'plan',
+    entries: [
+      { content: `<script>${bad}</script>`, priority: 'high', status: 'pending' },
+      ...Array.from({ length: 200 }, (_, n) => ({ content: `${n}${'z'.repeat(300)}`, priority: 'low', status: 'pending' })),
+    ],
+  },
 ];

@@ -20,7 +20,10 @@ const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(random() 
 
 const earlier = readTold(folder);
 const { engine } = startEngine(folder, join(folder, 'repo'), {
-  agents: { test: testAgent }, defaultAgent: 'test', permissions: random() < 0.5 ? 'ask' : 'allowAll', onFailure: 'continue',
+  agents: { test: testAgent },
+  defaultAgent: 'test',
+  permissions: random() < 0.5 ? 'ask' : 'allowAll',
+  onFailure: 'continue',
   worktrees: { setup: random() < 0.3 ? [{ command: 'sleep 0.1', wait: true, timeoutSeconds: 20 }] : [] },
 });
 process.stdout.write('up\n');
@@ -43,11 +46,20 @@ for (;;) {
       number += 1;
       const name = `${life}-${number}`;
       tell({ begin: name });
-      const attachments = random() < 0.2 ? [{ name: 'a.txt', mimeType: 'text/plain', base64: Buffer.from(name).toString('base64') }] : [];
-      const { turnId } = await owner.queue.enqueue({ branch: pick(['one', 'two', 'three']), kind: pick(['commit', 'note']), prompt: `count ${join(folder, 'counts', name)}\nburst 5${random() < 0.2 ? '\nask Go on' : ''}`, attachments });
+      const attachments =
+        random() < 0.2 ? [{ name: 'a.txt', mimeType: 'text/plain', base64: Buffer.from(name).toString('base64') }] : [];
+      const { turnId } = await owner.queue.enqueue({
+        branch: pick(['one', 'two', 'three']),
+        kind: pick(['commit', 'note']),
+        prompt: `count ${join(folder, 'counts', name)}\nburst 5${random() < 0.2 ? '\nask Go on' : ''}`,
+        attachments,
+      });
       tell({ accepted: name, turnId, attachments: attachments.length });
     } else if (dice < 0.56) await changing(turn.branchId, () => owner.queue.moveBy(turn.id, random() < 0.5 ? -1 : 1));
-    else if (dice < 0.6) await changing(turn.branchId, () => owner.queue.move(turn.id, { before: pick(queued.filter((other) => other.branchId === turn.branchId))?.id ?? null }));
+    else if (dice < 0.6)
+      await changing(turn.branchId, () =>
+        owner.queue.move(turn.id, { before: pick(queued.filter((other) => other.branchId === turn.branchId))?.id ?? null }),
+      );
     else if (dice < 0.66) {
       tell({ removing: turn.id });
       await owner.queue.remove(turn.id);

@@ -35,8 +35,19 @@ class PretendHost {
     this.#world.onJob(this, job);
     this.job = job;
     this.#announce({
-      turnId: job.turnId, attempt: job.attempt, sessionId: job.sessionId, state: 'starting', agentSessionId: job.agentSessionId, agentInfo: null,
-      permission: null, silentSince: null, startSha: null, endSha: null, outcome: null, message: null, retired: null,
+      turnId: job.turnId,
+      attempt: job.attempt,
+      sessionId: job.sessionId,
+      state: 'starting',
+      agentSessionId: job.agentSessionId,
+      agentInfo: null,
+      permission: null,
+      silentSince: null,
+      startSha: null,
+      endSha: null,
+      outcome: null,
+      message: null,
+      retired: null,
     });
     if (!existsSync(job.worktree)) this.end('failed'); // It was deleted in this moment.
   }
@@ -51,7 +62,13 @@ class PretendHost {
   ask(): void {
     if (this.status?.state !== 'running' || this.status.permission) return;
     this.#world.asked += 1;
-    this.#announce({ permission: { id: `p${this.#world.asked}`, title: 'May I?', options: [{ optionId: 'yes', name: 'Yes', kind: 'allow_once' }] } });
+    this.#announce({
+      permission: {
+        id: `p${this.#world.asked}`,
+        title: 'May I?',
+        options: [{ optionId: 'yes', name: 'Yes', kind: 'allow_once' }],
+      },
+    });
   }
 
   answer(permissionId: string): void {

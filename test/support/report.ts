@@ -9,9 +9,12 @@ export interface Counts {
 }
 
 export function report(attack: string, counts: Counts): void {
-  const words = Object.entries(counts).map(([what, count]) => `${what} ${count}`).join(', ');
+  const words = Object.entries(counts)
+    .map(([what, count]) => `${what} ${count}`)
+    .join(', ');
   console.log(`      ${attack}: ${words} (seed ${seed})`);
-  if (process.env.BRANCHLINE_REPORT) appendFileSync(process.env.BRANCHLINE_REPORT, `${JSON.stringify({ attack, ...counts, seed })}\n`);
+  if (process.env.BRANCHLINE_REPORT)
+    appendFileSync(process.env.BRANCHLINE_REPORT, `${JSON.stringify({ attack, ...counts, seed })}\n`);
 }
 
 type Harm = 'lost' | 'doubled' | 'orphans' | 'illegal' | 'unexplained';

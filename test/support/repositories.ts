@@ -13,7 +13,11 @@ export function git(folder: string, ...args: string[]): string {
 }
 
 /** A repository with one commit on `main`, and an identity of its own. */
-export function makeRepository(parent: string, name = 'repo', files: Record<string, string> = { 'README.md': '# Sample\n' }): string {
+export function makeRepository(
+  parent: string,
+  name = 'repo',
+  files: Record<string, string> = { 'README.md': '# Sample\n' },
+): string {
   const folder = join(parent, name);
   mkdirSync(folder, { recursive: true });
   git(folder, 'init', '--quiet', '--initial-branch=main');
@@ -30,4 +34,6 @@ export function makeRepository(parent: string, name = 'repo', files: Record<stri
 }
 
 export const subjects = (folder: string, range: string): string[] =>
-  git(folder, 'log', '--reverse', '--format=%s', range).split('\n').filter((line) => line !== '');
+  git(folder, 'log', '--reverse', '--format=%s', range)
+    .split('\n')
+    .filter((line) => line !== '');

@@ -30,7 +30,10 @@ interface Inode {
   pending: { offset: number; data: Buffer<ArrayBuffer> }[];
 }
 
-type FolderChange = { kind: 'link'; name: string; inode: Inode } | { kind: 'rename'; from: string; to: string } | { kind: 'unlink'; name: string };
+type FolderChange =
+  | { kind: 'link'; name: string; inode: Inode }
+  | { kind: 'rename'; from: string; to: string }
+  | { kind: 'unlink'; name: string };
 
 const sector = 512;
 
@@ -55,7 +58,10 @@ function anyFate(random: Random): Fate {
 export const allFates: { name: string; fate: Fate }[] = Array.from({ length: 16 }, (_, bits) => {
   const kept = (['link', 'rename', 'unlink'] as const).filter((_, bit) => bits & (1 << bit));
   const writes = bits & 8 ? 1 : 0;
-  return { name: `keeps ${[...kept, ...(writes ? ['writes'] : [])].join(', ') || 'nothing'}`, fate: { keepsChange: (kind) => kept.some((one) => one === kind), keepsOfWrite: () => writes } };
+  return {
+    name: `keeps ${[...kept, ...(writes ? ['writes'] : [])].join(', ') || 'nothing'}`,
+    fate: { keepsChange: (kind) => kept.some((one) => one === kind), keepsOfWrite: () => writes },
+  };
 });
 
 export interface Breakage {
@@ -119,7 +125,11 @@ export class SimulatedDisk implements StoreFileSystem {
   /** Two disks with the same content have the same. */
   get fingerprint(): string {
     const hash = createHash('sha256');
-    for (const name of [...this.#names.keys()].sort()) hash.update(`${name}\0`).update(this.#names.get(name)?.now ?? '').update('\0');
+    for (const name of [...this.#names.keys()].sort())
+      hash
+        .update(`${name}\0`)
+        .update(this.#names.get(name)?.now ?? '')
+        .update('\0');
     return hash.digest('hex');
   }
 
@@ -138,7 +148,9 @@ export class SimulatedDisk implements StoreFileSystem {
     // Folders are there from the beginning.
   }
   async list(path: string): Promise<string[]> {
-    return [...this.#names.keys()].flatMap((name) => (name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/') ? [name.slice(path.length + 1)] : []));
+    return [...this.#names.keys()].flatMap((name) =>
+      name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/') ? [name.slice(path.length + 1)] : [],
+    );
   }
   async read(path: string): Promise<Uint8Array | undefined> {
     const inode = this.#names.get(path);

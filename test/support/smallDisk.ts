@@ -16,7 +16,9 @@ export class SmallDisk {
     const folder = join(parent, 'disk');
     mkdirSync(folder);
     try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'branchline-test', folder], { stdio: 'ignore' });
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'branchline-test', folder], {
+        stdio: 'ignore',
+      });
       return new SmallDisk(folder);
     } catch {
       return undefined;

@@ -15,24 +15,74 @@ export interface OpenedStore {
 export async function openStore(folder: string, files: StoreFileSystem = nodeFileSystem, owner = 'test'): Promise<OpenedStore> {
   const problems: string[] = [];
   const store = await Store.open({
-    files, folder, makeDatabase, owner, now: () => 1_000, onProblem: (message) => problems.push(message),
+    files,
+    folder,
+    makeDatabase,
+    owner,
+    now: () => 1_000,
+    onProblem: (message) => problems.push(message),
   });
   return { store, problems };
 }
 
 export const branchRow = (id: string, patch: Partial<Branch> = {}): Branch => ({
-  id, repository: '/repository', name: id, base: null, baseSha: null, worktreeState: 'queued', worktreeStep: null,
-  worktreePath: null, worktreeError: null, adopted: false, backgroundSetup: 'none', paused: 'no', unread: false,
-  createdAt: 1, changedAt: 1, madeOrder: 0, ...patch,
+  id,
+  repository: '/repository',
+  name: id,
+  base: null,
+  baseSha: null,
+  worktreeState: 'queued',
+  worktreeStep: null,
+  worktreePath: null,
+  worktreeError: null,
+  adopted: false,
+  backgroundSetup: 'none',
+  paused: 'no',
+  unread: false,
+  createdAt: 1,
+  changedAt: 1,
+  madeOrder: 0,
+  ...patch,
 });
 
 export const sessionRow = (id: string, branchId: string, patch: Partial<Session> = {}): Session => ({
-  id, branchId, kind: 'commit', agent: 'shell', title: id, createdAt: 1, agentSessionId: null, agentInfo: null,
-  worktreePath: null, tipSha: null, mergeBaseSha: null, retired: null, closed: false, unread: false, madeOrder: 0, ...patch,
+  id,
+  branchId,
+  kind: 'commit',
+  agent: 'shell',
+  title: id,
+  createdAt: 1,
+  agentSessionId: null,
+  agentInfo: null,
+  worktreePath: null,
+  tipSha: null,
+  mergeBaseSha: null,
+  retired: null,
+  closed: false,
+  unread: false,
+  madeOrder: 0,
+  ...patch,
 });
 
 export const turnRow = (id: string, sessionId: string, branchId: string, patch: Partial<Turn> = {}): Turn => ({
-  id, sessionId, branchId, state: 'queued', prompt: `do ${id}`, attachments: [], position: 1, queuedAt: 1, startedAt: null,
-  endedAt: null, startSha: null, endSha: null, error: null, hostId: null, attempt: 0, cancelRequested: false,
-  permission: null, silentSince: null, endedOrder: null, ...patch,
+  id,
+  sessionId,
+  branchId,
+  state: 'queued',
+  prompt: `do ${id}`,
+  attachments: [],
+  position: 1,
+  queuedAt: 1,
+  startedAt: null,
+  endedAt: null,
+  startSha: null,
+  endSha: null,
+  error: null,
+  hostId: null,
+  attempt: 0,
+  cancelRequested: false,
+  permission: null,
+  silentSince: null,
+  endedOrder: null,
+  ...patch,
 });

@@ -9,7 +9,17 @@ import { createHash, randomUUID } from 'node:crypto';
 import { appendFileSync, closeSync, existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
-import { type AgentContext, agent, type ContentBlock, methods, ndJsonStream, type PromptResponse, RequestError, type RequestPermissionResponse, type SessionUpdate } from '@agentclientprotocol/sdk';
+import {
+  type AgentContext,
+  agent,
+  type ContentBlock,
+  methods,
+  ndJsonStream,
+  type PromptResponse,
+  RequestError,
+  type RequestPermissionResponse,
+  type SessionUpdate,
+} from '@agentclientprotocol/sdk';
 
 const traits = (process.env.TEST_AGENT ?? '').split(' ');
 const folders = new Map<string, string>();
@@ -35,7 +45,10 @@ const app = agent({ name: 'test-agent' })
   .onRequest(methods.agent.session.resume, ({ params }) => takeUp(params))
   .onRequest(methods.agent.session.load, async ({ params, client }) => {
     takeUp(params);
-    await client.notify(methods.client.session.update, { sessionId: params.sessionId, update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: 'replayed' } } });
+    await client.notify(methods.client.session.update, {
+      sessionId: params.sessionId,
+      update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: 'replayed' } },
+    });
     return {};
   })
   .onRequest(methods.agent.session.prompt, ({ params, client }) => obey(params.sessionId, params.prompt, client))
@@ -81,18 +94,36 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
       case 'edit': {
         const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;
         const toolCallId = `edit-${++calls}`;
-        await update({ sessionUpdate: 'tool_call', toolCallId, title: `Edit ${words[0]}`, kind: 'edit', status: 'pending', locations: [{ path, line: 1 }] });
+        await update({
+          sessionUpdate: 'tool_call',
+          toolCallId,
+          title: `Edit ${words[0]}`,
+          kind: 'edit',
+          status: 'pending',
+          locations: [{ path, line: 1 }],
+        });
         const newText = `${words.slice(1).join(' ')}\n`;
         writeFileSync(path, newText);
-        await update({ sessionUpdate: 'tool_call_update', toolCallId, status: 'completed', content: [{ type: 'diff', path, oldText: before ?? null, newText }] });
+        await update({
+          sessionUpdate: 'tool_call_update',
+          toolCallId,
+          status: 'completed',
+          content: [{ type: 'diff', path, oldText: before ?? null, newText }],
+        });
         break;
       }
       case 'ask': {
-        const toolCall = { toolCallId: `ask-${++calls}`, title: rest, kind: rest.startsWith('Edit') ? ('edit' as const) : ('execute' as const) };
+        const toolCall = {
+          toolCallId: `ask-${++calls}`,
+          title: rest,
+          kind: rest.startsWith('Edit') ? ('edit' as const) : ('execute' as const),
+        };
         const { outcome } = (await client.request(methods.client.session.requestPermission, {
-          sessionId, toolCall,
+          sessionId,
+          toolCall,
           options: [
-            { optionId: 'yes', name: 'Allow', kind: 'allow_once' }, { optionId: 'always', name: 'Always Allow', kind: 'allow_always' },
+            { optionId: 'yes', name: 'Allow', kind: 'allow_once' },
+            { optionId: 'always', name: 'Always Allow', kind: 'allow_always' },
             { optionId: 'no', name: 'Reject', kind: 'reject_once' },
           ],
         })) as RequestPermissionResponse;
@@ -108,12 +139,19 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
         break;
       case 'images':
         for (const block of prompt) {
-          if (block.type === 'image') await say(`${block.mimeType} ${createHash('sha256').update(Buffer.from(block.data, 'base64')).digest('hex')}\n`);
+          if (block.type === 'image')
+            await say(`${block.mimeType} ${createHash('sha256').update(Buffer.from(block.data, 'base64')).digest('hex')}\n`);
           if (block.type === 'resource_link') await say(`link ${block.name}\n`);
         }
         break;
       case 'plan':
-        await update({ sessionUpdate: 'plan', entries: [{ content: 'Read the code', priority: 'high', status: 'completed' }, { content: 'Change it', priority: 'medium', status: 'in_progress' }] });
+        await update({
+          sessionUpdate: 'plan',
+          entries: [
+            { content: 'Read the code', priority: 'high', status: 'completed' },
+            { content: 'Change it', priority: 'medium', status: 'in_progress' },
+          ],
+        });
         break;
       case 'usage':
         await update({ sessionUpdate: 'usage_update', used: 12_345, size: 200_000, cost: { amount: 0.42, currency: 'USD' } });
@@ -125,7 +163,8 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
         await update(JSON.parse(rest) as SessionUpdate);
         break;
       case 'play': // Orders from a file.
-        for (const one of readFileSync(rest, 'utf8').split('\n')) await update(JSON.parse(one.slice('raw '.length)) as SessionUpdate);
+        for (const one of readFileSync(rest, 'utf8').split('\n'))
+          await update(JSON.parse(one.slice('raw '.length)) as SessionUpdate);
         break;
       case 'spawn': {
         const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' });
@@ -177,7 +216,10 @@ function untilThere(path: string): Promise<void> {
 }
 
 const connection = app.connect(
-  ndJsonStream(Writable.toWeb(process.stdout) as WritableStream<Uint8Array>, Readable.toWeb(process.stdin) as unknown as ReadableStream<Uint8Array>),
+  ndJsonStream(
+    Writable.toWeb(process.stdout) as WritableStream<Uint8Array>,
+    Readable.toWeb(process.stdin) as unknown as ReadableStream<Uint8Array>,
+  ),
 );
 if (process.env.TEST_AGENT_STARTS) appendFileSync(join(process.env.TEST_AGENT_STARTS), `${process.pid}\n`);
 void connection.closed.then(() => {

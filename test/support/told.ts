@@ -16,7 +16,11 @@ export type Told =
 
 export function readTold(folder: string): Told[] {
   const path = join(folder, 'told.jsonl');
-  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Told])) : [];
+  return existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .split('\n')
+        .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Told]))
+    : [];
 }
 
 export const waitingOn = (engine: Engine, branchId: string): string[] =>

@@ -9,7 +9,9 @@ import { installExtension, type Server, type ServerOptions, startServer } from '
 import { launchBrowser } from './browsers.ts';
 import { makeRepository } from './repositories.ts';
 
-export const testAgentSetting = { test: { name: 'Test Agent', command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] } };
+export const testAgentSetting = {
+  test: { name: 'Test Agent', command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] },
+};
 
 /** Milliseconds between two looks at what can't be waited for otherwise. */
 const lookAgain = 50;
@@ -35,13 +37,18 @@ export class Workbench {
     writeFileSync(join(folder, 'home', '.gitconfig'), '[user]\n\tname = Ada\n\temail = ada@example.com\n');
     const repository = makeRepository(folder, 'sample');
     const all: ServerOptions = {
-      host: ensureHost('newest'), folder, ...options,
+      host: ensureHost('newest'),
+      folder,
+      ...options,
       settings: { 'branchline.agents': testAgentSetting, 'workbench.reduceMotion': 'on', ...settings },
     };
     installExtension(all, vsix);
     const server = await startServer(all);
     const browser = await launchBrowser();
-    const context = await browser.newContext({ viewport: { width: 1_280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'] });
+    const context = await browser.newContext({
+      viewport: { width: 1_280, height: 800 },
+      permissions: ['clipboard-read', 'clipboard-write'],
+    });
     return new Workbench(folder, repository, server, browser, context);
   }
 
@@ -63,10 +70,14 @@ export class Workbench {
   /** Resolves when a file of Branchline's storage holds the text. */
   async waitForFile(name: string, text: RegExp): Promise<void> {
     const storage = join(this.folder, 'data', 'data', 'User', 'workspaceStorage');
-    await poll(() => readdirSync(storage).some((hash) => {
-      const path = join(storage, hash, 'branchline.branchline', name);
-      return existsSync(path) && text.test(readFileSync(path, 'utf8'));
-    }), `${name} holds ${text}`);
+    await poll(
+      () =>
+        readdirSync(storage).some((hash) => {
+          const path = join(storage, hash, 'branchline.branchline', name);
+          return existsSync(path) && text.test(readFileSync(path, 'utf8'));
+        }),
+      `${name} holds ${text}`,
+    );
   }
 
   async untilNewHost(before: number | undefined): Promise<void> {
@@ -77,7 +88,10 @@ export class Workbench {
   async frameOf(window: Window, where: 'sidebar' | 'editor'): Promise<Frame> {
     for (;;) {
       for (const frame of window.page.frames()) {
-        const found = await frame.locator(`body[data-where="${where}"] branchline-timeline`).count().catch(() => 0);
+        const found = await frame
+          .locator(`body[data-where="${where}"] branchline-timeline`)
+          .count()
+          .catch(() => 0);
         if (found > 0) return frame;
       }
       await window.page.locator('iframe.webview').first().waitFor();
@@ -129,7 +143,9 @@ export class Window {
   /** Rows of the tree, by what a screen reader says of them. */
   row(label: string | RegExp): Locator {
     const rows = this.page.locator('.pane-body .monaco-list-row[role="treeitem"]');
-    return typeof label === 'string' ? rows.and(this.page.locator(`[aria-label*=${JSON.stringify(label)}]`)) : rows.and(this.page.getByRole('treeitem', { name: label }));
+    return typeof label === 'string'
+      ? rows.and(this.page.locator(`[aria-label*=${JSON.stringify(label)}]`))
+      : rows.and(this.page.getByRole('treeitem', { name: label }));
   }
 
   get status(): Locator {

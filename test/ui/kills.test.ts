@@ -11,7 +11,12 @@ describe('The extension host of a real VS Code, killed again and again', functio
   let workbench: Workbench;
   let window: Window;
   before(async () => {
-    workbench = await Workbench.start({ 'branchline.defaultAgent': 'test', 'branchline.permissions': 'allowAll', 'branchline.notifications': 'none', 'branchline.queue.onFailure': 'continue' });
+    workbench = await Workbench.start({
+      'branchline.defaultAgent': 'test',
+      'branchline.permissions': 'allowAll',
+      'branchline.notifications': 'none',
+      'branchline.queue.onFailure': 'continue',
+    });
     window = await workbench.open();
     await window.page.setViewportSize({ width: 1_280, height: 1_000 });
   });
@@ -61,7 +66,11 @@ describe('The extension host of a real VS Code, killed again and again', functio
       await row(last).or(timeline.locator('branchline-composer')).first().waitFor();
       if (await row(last).isVisible()) sent.push(last);
       else {
-        harms.expect('lost', (await composer().inputValue()).startsWith(`say ${last}`), `${last} is neither in the queue nor in the composer`);
+        harms.expect(
+          'lost',
+          (await composer().inputValue()).startsWith(`say ${last}`),
+          `${last} is neither in the queue nor in the composer`,
+        );
         tally.unanswered += 1;
       }
       await composer().fill('');
@@ -78,7 +87,10 @@ describe('The extension host of a real VS Code, killed again and again', functio
       await timeline.locator('.row').nth(shown).waitFor({ state: 'attached' });
     }
     for (const name of sent) {
-      await timeline.locator('.row', { hasText: `say ${name}` }).locator('.state-completed, .state-interrupted').waitFor({ timeout: 60_000 });
+      await timeline
+        .locator('.row', { hasText: `say ${name}` })
+        .locator('.state-completed, .state-interrupted')
+        .waitFor({ timeout: 60_000 });
       const interrupted = await row(name).locator('.state-interrupted').isVisible();
       const times = existsSync(join(counts, name)) ? readFileSync(join(counts, name), 'utf8').split('\n').length - 1 : 0;
       harms.expect('doubled', times <= 1, `${name} ran ${times} times`);

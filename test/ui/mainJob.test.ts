@@ -37,7 +37,13 @@ describe('The sidebar', function () {
     await window.type('Queue Session on ui/one', 'echo 1 > one.txt');
     await window.row(/Commit echo 1 > one.txt, waits for the worktree/).waitFor();
     await window.row('Running setup (4 of 4)').first().waitFor();
-    assert.equal(await window.row(/^Commit/).locator('.codicon-clock, .codicon-history').count(), 1);
+    assert.equal(
+      await window
+        .row(/^Commit/)
+        .locator('.codicon-clock, .codicon-history')
+        .count(),
+      1,
+    );
     await window.status.filter({ hasText: 'ui/one: Running setup (4 of 4) · 1 queued' }).waitFor();
   });
 
@@ -50,7 +56,10 @@ describe('The sidebar', function () {
 
   it('asks for permission in the tree, the status bar and a notification, and takes the answer', async () => {
     await queueOn('ui/one', 'Test Agent', 'ask Run the deployment');
-    await window.row(/needs your approval/).first().waitFor();
+    await window
+      .row(/needs your approval/)
+      .first()
+      .waitFor();
     await window.status.filter({ hasText: 'Approval needed' }).waitFor();
     await window.toast('Run the deployment').getByRole('button', { name: 'Allow', exact: true }).click();
     await window.row(/Note ask Run the deployment, completed/).waitFor();
@@ -65,7 +74,13 @@ describe('The sidebar', function () {
     await window.row(/Note echo second.*1 ahead|Note echo second.*place/).waitFor();
     await window.page.keyboard.press('Alt+ArrowUp');
     await window.row(/Note echo second >> ..\/order, 1 ahead/).waitFor();
-    assert.match((await window.row(/Note echo (first|second)/).nth(0).getAttribute('aria-label')) ?? '', /second/);
+    assert.match(
+      (await window
+        .row(/Note echo (first|second)/)
+        .nth(0)
+        .getAttribute('aria-label')) ?? '',
+      /second/,
+    );
   });
 
   it('removes with an undo', async () => {
@@ -126,7 +141,10 @@ describe('The sidebar', function () {
     await second.page.locator('.pane-body', { hasText: 'Another window has this workspace' }).first().waitFor();
     await window.page.close({ runBeforeUnload: true });
     await second.page.locator('.monaco-button', { hasText: 'Queue Session' }).waitFor();
-    await second.page.locator('.pane-body', { hasText: 'Another window has this workspace' }).first().waitFor({ state: 'hidden' });
+    await second.page
+      .locator('.pane-body', { hasText: 'Another window has this workspace' })
+      .first()
+      .waitFor({ state: 'hidden' });
     window = second;
   });
 });
@@ -155,7 +173,10 @@ describe('Where nothing can be queued', function () {
     const window = await workbench.open();
     await window.page.locator('.pane-body', { hasText: 'This workspace is not trusted' }).first().waitFor();
     const timeline = await workbench.frameOf(window, 'sidebar');
-    await timeline.locator('.banner', { hasText: 'nothing runs until you trust it' }).getByRole('button', { name: 'Manage trust' }).waitFor();
+    await timeline
+      .locator('.banner', { hasText: 'nothing runs until you trust it' })
+      .getByRole('button', { name: 'Manage trust' })
+      .waitFor();
     await timeline.getByRole('button', { name: 'Queue (waits: the workspace is not trusted)' }).waitFor();
     await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
     await window.pick('branch', 'New branch named from the prompt');

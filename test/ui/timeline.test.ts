@@ -18,7 +18,9 @@ describe('The timeline', function () {
   let composer: Locator;
   before(async () => {
     workbench = await Workbench.start({
-      'branchline.worktrees.setup': ['echo preparing; while ! test -e ../../../setup; do sleep 0.05; done'], 'branchline.notifications': 'none', 'branchline.defaultAgent': 'test',
+      'branchline.worktrees.setup': ['echo preparing; while ! test -e ../../../setup; do sleep 0.05; done'],
+      'branchline.notifications': 'none',
+      'branchline.defaultAgent': 'test',
     });
     window = await workbench.open();
     await window.page.setViewportSize({ width: 1_280, height: 850 });
@@ -39,7 +41,10 @@ describe('The timeline', function () {
   });
 
   const toTimeline = async () => {
-    timeline = window.page.frameLocator('.pane-body iframe.webview, .webview-container iframe.webview, iframe.webview').first().frameLocator('#active-frame');
+    timeline = window.page
+      .frameLocator('.pane-body iframe.webview, .webview-container iframe.webview, iframe.webview')
+      .first()
+      .frameLocator('#active-frame');
     composer = timeline.locator('branchline-composer textarea');
     await composer.waitFor();
   };
@@ -49,11 +54,15 @@ describe('The timeline', function () {
     await composer.press('Enter');
     await row(shown).first().waitFor();
   };
-  const paste = (name: string) => composer.evaluate((area, [name, base64]) => {
-    const data = new DataTransfer();
-    data.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type: 'image/png' }));
-    area.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
-  }, [name, pixel] as const);
+  const paste = (name: string) =>
+    composer.evaluate(
+      (area, [name, base64]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type: 'image/png' }));
+        area.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+      },
+      [name, pixel] as const,
+    );
   const thumbnail = (name: string) => timeline.locator(`.composer .thumbnails img[alt="${name}"]`);
   const back = () => timeline.getByRole('button', { name: 'Back to the timeline' }).click({ timeout: 5_000 });
   const inWorktree = (path: string) => join(workbench.folder, 'sample.worktrees', 'ui', 'one', path);
@@ -92,7 +101,14 @@ describe('The timeline', function () {
     await row('append ../order second').locator('.row-title').focus();
     await window.page.keyboard.press('Alt+ArrowUp');
     await timeline.locator('.row').nth(3).filter({ hasText: 'second' }).waitFor();
-    assert.equal(await timeline.locator('.row-title:focus').textContent().then((text) => text?.includes('second')), true, 'the focus stays on the row');
+    assert.equal(
+      await timeline
+        .locator('.row-title:focus')
+        .textContent()
+        .then((text) => text?.includes('second')),
+      true,
+      'the focus stays on the row',
+    );
   });
 
   it('edits in place, and removes with an undo', async () => {
@@ -139,14 +155,24 @@ describe('The timeline', function () {
     await row('burst 400').waitFor();
     assert.equal(await composer.inputValue(), 'a draft that is not sent');
     await thumbnail('draft.png').waitFor();
-    await timeline.locator('.list').evaluate((element, place) => new Promise<void>((resolve, reject) => { // It takes some frames.
-      const look = (frames: number) => {
-        if (Math.abs(element.scrollTop - place) < 1) resolve();
-        else if (frames > 300) reject(new Error(`The list is at ${element.scrollTop} of ${element.scrollHeight - element.clientHeight}, not at ${place}.`));
-        else requestAnimationFrame(() => look(frames + 1));
-      };
-      look(0);
-    }), place);
+    await timeline.locator('.list').evaluate(
+      (element, place) =>
+        new Promise<void>((resolve, reject) => {
+          // It takes some frames.
+          const look = (frames: number) => {
+            if (Math.abs(element.scrollTop - place) < 1) resolve();
+            else if (frames > 300)
+              reject(
+                new Error(
+                  `The list is at ${element.scrollTop} of ${element.scrollHeight - element.clientHeight}, not at ${place}.`,
+                ),
+              );
+            else requestAnimationFrame(() => look(frames + 1));
+          };
+          look(0);
+        }),
+      place,
+    );
     await composer.fill('');
     await timeline.getByRole('button', { name: 'Remove draft.png' }).click();
     await thumbnail('draft.png').waitFor({ state: 'detached' });
@@ -158,7 +184,9 @@ describe('The timeline', function () {
     await write('images');
     await row('images').locator('.state-completed').waitFor();
     await row('images').locator('.row-title').click();
-    await timeline.locator('.block-text', { hasText: createHash('sha256').update(Buffer.from(pixel, 'base64')).digest('hex') }).waitFor();
+    await timeline
+      .locator('.block-text', { hasText: createHash('sha256').update(Buffer.from(pixel, 'base64')).digest('hex') })
+      .waitFor();
     await timeline.locator('.block-prompt img').waitFor();
   });
 
@@ -171,7 +199,20 @@ describe('The timeline', function () {
   });
 
   it('shows thoughts, plans, tools with their changes, usage and code', async () => {
-    await write(['say Work', 'think Hmm', 'plan', 'edit b.txt new text', 'usage', 'say ```ts', 'say const a = "x";', 'say ```', 'ask Run it'].join('\n'), 'say Work');
+    await write(
+      [
+        'say Work',
+        'think Hmm',
+        'plan',
+        'edit b.txt new text',
+        'usage',
+        'say ```ts',
+        'say const a = "x";',
+        'say ```',
+        'ask Run it',
+      ].join('\n'),
+      'say Work',
+    );
     await row('say Work').locator('.row-title').click();
     await timeline.locator('.thought summary').click();
     await timeline.locator('.thought', { hasText: 'Hmm' }).waitFor();
@@ -201,7 +242,10 @@ describe('The timeline', function () {
     await window.page.keyboard.press('Enter');
     await timeline.locator('.block-permission', { hasText: 'Answered: Reject' }).waitFor();
     await timeline.locator('.block-text', { hasText: 'answer: no' }).waitFor();
-    await window.row(/needs your approval/).first().waitFor({ state: 'detached' });
+    await window
+      .row(/needs your approval/)
+      .first()
+      .waitFor({ state: 'detached' });
     await back();
   });
 
@@ -239,7 +283,9 @@ describe('The timeline', function () {
     await timeline.locator('.banner').getByRole('button', { name: 'Resume' }).click();
     await row('hang forever').locator('.state-running').waitFor();
     await row('append ../drag one').hover();
-    await row('append ../drag one').getByRole('button', { name: /Send now/ }).click();
+    await row('append ../drag one')
+      .getByRole('button', { name: /Send now/ })
+      .click();
     await row('append ../drag two').locator('.state-completed').waitFor();
     assert.equal(readFileSync(inWorktree('../drag'), 'utf8'), 'one\ntwo\n');
     await row('hang forever').locator('.state-cancelled').waitFor();
@@ -329,7 +375,9 @@ describe('The timeline', function () {
       data.items.add(new File([new Uint8Array(21 * 1024 * 1024)], 'large.bin'));
       area.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
     });
-    await timeline.locator('.composer .problem', { hasText: '"large.bin" is larger than 20 MB. Attach a smaller file' }).waitFor();
+    await timeline
+      .locator('.composer .problem', { hasText: '"large.bin" is larger than 20 MB. Attach a smaller file' })
+      .waitFor();
     await timeline.getByRole('button', { name: 'Remove one.txt' }).click();
     await chip('one.txt').waitFor({ state: 'detached' });
     await timeline.getByRole('button', { name: 'Attach files' }).click();
@@ -400,9 +448,18 @@ describe('The timeline', function () {
   const violations = async (frame: Pick<FrameLocator, 'locator'>, where: string) => {
     const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
     const found = await frame.locator('body').evaluate(async (_, text) => {
-      const load = new Function(`${text}; return axe;`) as () => { run: (options: unknown) => Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }> };
+      const load = new Function(`${text}; return axe;`) as () => {
+        run: (
+          options: unknown,
+        ) => Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+      };
       const result = await load().run({ resultTypes: ['violations'] });
-      return result.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 120)} ${failureSummary.slice(0, 300)}`).join(' | ')}`);
+      return result.violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(
+          ({ id, nodes }) =>
+            `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 120)} ${failureSummary.slice(0, 300)}`).join(' | ')}`,
+        );
     }, source);
     assert.deepEqual(found, [], where);
   };
@@ -410,7 +467,11 @@ describe('The timeline', function () {
   for (const theme of ['Default Light Modern', 'Default Dark Modern', 'Default High Contrast']) {
     it(`has nothing serious for axe-core in ${theme}, at 250 and 1,200 px`, async () => {
       await workbench.setTheme(window, theme);
-      await timeline.locator(`body.${theme.includes('Contrast') ? 'vscode-high-contrast' : theme.includes('Dark') ? 'vscode-dark' : 'vscode-light'}`).waitFor();
+      await timeline
+        .locator(
+          `body.${theme.includes('Contrast') ? 'vscode-high-contrast' : theme.includes('Dark') ? 'vscode-dark' : 'vscode-light'}`,
+        )
+        .waitFor();
       await timeline.locator('.row').first().waitFor();
       await violations(timeline, `${theme}, list`);
       await row('say Work').locator('.row-title').click();
@@ -435,8 +496,14 @@ describe('The timeline', function () {
     await composer.scrollIntoViewIfNeeded();
     await timeline.getByRole('button', { name: /Queue.*waits for the worktree/ }).waitFor(); // The widest that there is.
     const facts = await timeline.locator('body').evaluate((body) => ({
-      wide: body.scrollWidth - body.clientWidth, tall: body.scrollHeight - body.clientHeight, list: (body.querySelector('.list')?.clientHeight ?? 0) >= 60,
-      cut: Array.from(body.querySelectorAll('.overview button, .overview vscode-button, .overview select, .overview input, .overview textarea')).filter((one) => one.getBoundingClientRect().right > body.clientWidth + 1).map((one) => one.outerHTML),
+      wide: body.scrollWidth - body.clientWidth,
+      tall: body.scrollHeight - body.clientHeight,
+      list: (body.querySelector('.list')?.clientHeight ?? 0) >= 60,
+      cut: Array.from(
+        body.querySelectorAll('.overview button, .overview vscode-button, .overview select, .overview input, .overview textarea'),
+      )
+        .filter((one) => one.getBoundingClientRect().right > body.clientWidth + 1)
+        .map((one) => one.outerHTML),
     }));
     await window.page.setViewportSize({ width: 1_280, height: 850 });
     await timeline.getByLabel('Branch', { exact: true }).selectOption('');
@@ -453,10 +520,19 @@ describe('The timeline', function () {
     await row('say Hostile').locator('.row-title').click();
     await timeline.locator('.block-text', { hasText: 'the end is reached' }).waitFor({ timeout: 60_000 });
     const facts = await timeline.locator('body').evaluate((body) => ({
-      pwned: 'pwned' in globalThis, scripts: body.querySelectorAll('.conversation-scroller script, .conversation-scroller iframe, .conversation-scroller svg, .conversation-scroller object, .conversation-scroller style').length,
-      handlers: Array.from(body.querySelectorAll('.conversation-scroller *')).filter((one) => one.getAttributeNames().some((name) => /^on/.test(name) || name === 'style')).length,
-      links: Array.from(body.querySelectorAll('.conversation-scroller a'), (link) => link.getAttribute('href') ?? '').filter((href) => /^(javascript|command|data|vbscript|file|vscode):/i.test(href.trim())),
-      wide: (body.querySelector('.conversation-scroller')?.scrollWidth ?? 0) - (body.querySelector('.conversation-scroller')?.clientWidth ?? 0),
+      pwned: 'pwned' in globalThis,
+      scripts: body.querySelectorAll(
+        '.conversation-scroller script, .conversation-scroller iframe, .conversation-scroller svg, .conversation-scroller object, .conversation-scroller style',
+      ).length,
+      handlers: Array.from(body.querySelectorAll('.conversation-scroller *')).filter((one) =>
+        one.getAttributeNames().some((name) => /^on/.test(name) || name === 'style'),
+      ).length,
+      links: Array.from(body.querySelectorAll('.conversation-scroller a'), (link) => link.getAttribute('href') ?? '').filter(
+        (href) => /^(javascript|command|data|vbscript|file|vscode):/i.test(href.trim()),
+      ),
+      wide:
+        (body.querySelector('.conversation-scroller')?.scrollWidth ?? 0) -
+        (body.querySelector('.conversation-scroller')?.clientWidth ?? 0),
     }));
     assert.deepEqual(facts, { pwned: false, scripts: 0, handlers: 0, links: [], wide: 0 });
     await back();

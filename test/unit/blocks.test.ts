@@ -18,12 +18,28 @@ describe('A conversation in blocks', () => {
   it('joins what belongs together, and changes a tool call where it stands', () => {
     const conversation = new Conversation();
     for (const one of [
-      text('a'), text('b'), entry({ type: 'text', role: 'thought', text: 'hm' }), entry({ type: 'tool', toolCallId: '__proto__', title: 'Read', kind: 'read', status: 'pending' }),
-      entry({ type: 'output', stream: 'stdout', text: 'x' }), entry({ type: 'output', stream: 'stderr', text: 'y' }), entry({ type: 'tool', toolCallId: '__proto__', status: 'completed' }),
-    ]) assert.equal(conversation.add(one), false);
-    assert.deepEqual(conversation.blocks.map((block) => [block.type, 'text' in block ? block.text : block.type === 'tool' ? block.call.status : '']), [
-      ['text', 'ab'], ['thought', 'hm'], ['tool', 'completed'], ['output', 'x'], ['output', 'y'],
-    ]);
+      text('a'),
+      text('b'),
+      entry({ type: 'text', role: 'thought', text: 'hm' }),
+      entry({ type: 'tool', toolCallId: '__proto__', title: 'Read', kind: 'read', status: 'pending' }),
+      entry({ type: 'output', stream: 'stdout', text: 'x' }),
+      entry({ type: 'output', stream: 'stderr', text: 'y' }),
+      entry({ type: 'tool', toolCallId: '__proto__', status: 'completed' }),
+    ])
+      assert.equal(conversation.add(one), false);
+    assert.deepEqual(
+      conversation.blocks.map((block) => [
+        block.type,
+        'text' in block ? block.text : block.type === 'tool' ? block.call.status : '',
+      ]),
+      [
+        ['text', 'ab'],
+        ['thought', 'hm'],
+        ['tool', 'completed'],
+        ['output', 'x'],
+        ['output', 'y'],
+      ],
+    );
   });
 
   it('leaves out what comes again, and tells of a gap (requirement 55)', () => {
@@ -31,23 +47,35 @@ describe('A conversation in blocks', () => {
     const first = text('a');
     const second = text('b');
     const third = text('c');
-    assert.deepEqual([first, second, first, second].map((one) => conversation.add(one)), [false, false, false, false]);
+    assert.deepEqual(
+      [first, second, first, second].map((one) => conversation.add(one)),
+      [false, false, false, false],
+    );
     const fourth = text('d');
     assert.equal(conversation.add(fourth), true);
     assert.equal(conversation.add(third), false);
     assert.equal(conversation.add(fourth), false);
-    assert.deepEqual(conversation.blocks.map((block) => 'text' in block && block.text), ['abcd']);
+    assert.deepEqual(
+      conversation.blocks.map((block) => 'text' in block && block.text),
+      ['abcd'],
+    );
   });
 
   it('loses nothing of a long text, and no block grows for ever', () => {
-    fc.assert(fc.property(fc.array(fc.string({ maxLength: 3_000, unit: fc.constantFrom('a', ' ', '\n', '\n\n', '```\n') }), { maxLength: 40 }), (parts) => {
-      seq = 0;
-      const conversation = new Conversation();
-      for (const part of parts) conversation.add(text(part));
-      assert.equal(conversation.blocks.map((block) => ('text' in block ? block.text : '')).join(''), parts.join(''));
-      for (const block of conversation.blocks) assert.ok(!('text' in block) || block.text.length <= 24_000);
-      assert.equal(new Set(conversation.blocks.map(({ key }) => key)).size, conversation.blocks.length);
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ maxLength: 3_000, unit: fc.constantFrom('a', ' ', '\n', '\n\n', '```\n') }), { maxLength: 40 }),
+        (parts) => {
+          seq = 0;
+          const conversation = new Conversation();
+          for (const part of parts) conversation.add(text(part));
+          assert.equal(conversation.blocks.map((block) => ('text' in block ? block.text : '')).join(''), parts.join(''));
+          for (const block of conversation.blocks) assert.ok(!('text' in block) || block.text.length <= 24_000);
+          assert.equal(new Set(conversation.blocks.map(({ key }) => key)).size, conversation.blocks.length);
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 
   it('cuts what comes in large pieces, too, and gives each block a key of its own', () => {

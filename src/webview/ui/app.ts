@@ -3,7 +3,17 @@ import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { createRef, type Ref, ref } from 'lit/directives/ref.js';
 import { clockTime } from '../../sessions/words.ts';
-import { type BranchInfo, firstScope, type Meta, type Request, type Row, type Scope, timelineVersion, type ToView, type turnActions } from '../protocol.ts';
+import {
+  type BranchInfo,
+  firstScope,
+  type Meta,
+  type Request,
+  type Row,
+  type Scope,
+  timelineVersion,
+  type ToView,
+  type turnActions,
+} from '../protocol.ts';
 import type { ComposerElement, ComposerTarget } from './composer.ts';
 import { keepState, onMessage, readState, request, send } from './connection.ts';
 import type { ConversationElement } from './conversation.ts';
@@ -27,9 +37,19 @@ const restoreTime = 3_000;
 
 export class TimelineElement extends LitElement {
   static override properties = {
-    rows: { state: true }, branches: { state: true }, meta: { state: true }, scope: { state: true }, sessionId: { state: true },
-    filters: { state: true }, editing: { state: true }, message: { state: true }, undo: { state: true }, announcement: { state: true },
-    newBelow: { state: true }, logs: { state: true }, now: { state: true },
+    rows: { state: true },
+    branches: { state: true },
+    meta: { state: true },
+    scope: { state: true },
+    sessionId: { state: true },
+    filters: { state: true },
+    editing: { state: true },
+    message: { state: true },
+    undo: { state: true },
+    announcement: { state: true },
+    newBelow: { state: true },
+    logs: { state: true },
+    now: { state: true },
   };
   declare rows: Row[];
   declare branches: BranchInfo[];
@@ -64,15 +84,26 @@ export class TimelineElement extends LitElement {
     super();
     const kept = readState<Partial<Kept>>();
     Object.assign(this, {
-      rows: [], branches: [], scope: { ...firstScope, ...kept?.scope }, sessionId: kept?.sessionId, filters: kept?.filters ?? false,
-      announcement: '', newBelow: false, logs: {}, now: Date.now(),
+      rows: [],
+      branches: [],
+      scope: { ...firstScope, ...kept?.scope },
+      sessionId: kept?.sessionId,
+      filters: kept?.filters ?? false,
+      announcement: '',
+      newBelow: false,
+      logs: {},
+      now: Date.now(),
     });
     this.#listTop = kept?.scroll ?? 0;
     this.#scrollToRestore = this.#listTop;
     onMessage((message) => this.#receive(message));
-    this.addEventListener('tell', (event) => { this.message = (event as CustomEvent<string>).detail; });
+    this.addEventListener('tell', (event) => {
+      this.message = (event as CustomEvent<string>).detail;
+    });
     this.addEventListener('accepted', (event) => this.#accepted((event as CustomEvent<{ turnId: string }>).detail));
-    setInterval(() => { this.now = Date.now(); }, clockTime);
+    setInterval(() => {
+      this.now = Date.now();
+    }, clockTime);
     send({ type: 'ready', version: timelineVersion, scope: this.scope });
   }
 
@@ -81,7 +112,12 @@ export class TimelineElement extends LitElement {
   }
 
   #keep(): void {
-    keepState({ scope: this.scope, sessionId: this.sessionId, scroll: this.#scrollToRestore ?? this.#listTop, filters: this.filters } satisfies Kept);
+    keepState({
+      scope: this.scope,
+      sessionId: this.sessionId,
+      scroll: this.#scrollToRestore ?? this.#listTop,
+      filters: this.filters,
+    } satisfies Kept);
   }
 
   #receive(message: Exclude<ToView, { type: 'result' }>): void {
@@ -93,7 +129,8 @@ export class TimelineElement extends LitElement {
         this.#announceChanges(message.rows);
         Object.assign(this, { rows: message.rows, branches: message.branches, meta: message.meta });
         this.#showWanted();
-        if (this.scope.branchId !== null && !message.branches.some(({ id }) => id === this.scope.branchId)) this.#setScope({ branchId: null });
+        if (this.scope.branchId !== null && !message.branches.some(({ id }) => id === this.scope.branchId))
+          this.#setScope({ branchId: null });
         this.#openConversation();
         return;
       case 'delta':
@@ -126,9 +163,11 @@ export class TimelineElement extends LitElement {
     this.rows = message.order.flatMap((id) => rows.get(id) ?? []);
     this.branches = message.branchOrder.flatMap((id) => branches.get(id) ?? []);
     if (message.meta) this.meta = message.meta;
-    if (this.sessionId && document.hasFocus() && message.rows.some((row) => row.unread && row.sessionId === this.sessionId)) send({ type: 'seen', sessionId: this.sessionId });
+    if (this.sessionId && document.hasFocus() && message.rows.some((row) => row.unread && row.sessionId === this.sessionId))
+      send({ type: 'seen', sessionId: this.sessionId });
     this.#showWanted();
-    if (this.rows.length !== message.order.length || this.branches.length !== message.branchOrder.length) send({ type: 'resync' });
+    if (this.rows.length !== message.order.length || this.branches.length !== message.branchOrder.length)
+      send({ type: 'resync' });
   }
 
   /** Screen readers are told what ends and what needs the user, not each step. */
@@ -137,8 +176,10 @@ export class TimelineElement extends LitElement {
     for (const row of rows) {
       const old = before.get(row.id);
       if (!old) continue;
-      if (row.permission && row.permission.id !== old.permission?.id) this.announcement = `${row.title} asks: ${row.permission.title}`;
-      else if (row.state !== old.state && ['completed', 'failed', 'interrupted'].includes(row.state)) this.announcement = `${row.title}: ${row.state}`;
+      if (row.permission && row.permission.id !== old.permission?.id)
+        this.announcement = `${row.title} asks: ${row.permission.title}`;
+      else if (row.state !== old.state && ['completed', 'failed', 'interrupted'].includes(row.state))
+        this.announcement = `${row.title}: ${row.state}`;
     }
   }
 
@@ -202,12 +243,21 @@ export class TimelineElement extends LitElement {
 
   #accepted({ turnId }: { turnId: string }): void {
     this.announcement = 'Queued';
-    void this.updateComplete.then(() => this.querySelector(`[data-turn="${CSS.escape(turnId)}"]`)?.scrollIntoView({ block: 'nearest' }));
+    void this.updateComplete.then(() =>
+      this.querySelector(`[data-turn="${CSS.escape(turnId)}"]`)?.scrollIntoView({ block: 'nearest' }),
+    );
   }
 
   /** `done` is told to screen readers when it is. */
   #ask(message: Request, done?: string): void {
-    request(message).then(() => { if (done) this.announcement = done; }, (error: Error) => { this.message = error.message; });
+    request(message).then(
+      () => {
+        if (done) this.announcement = done;
+      },
+      (error: Error) => {
+        this.message = error.message;
+      },
+    );
   }
 
   #turn(action: (typeof turnActions)[number], row: Row): void {
@@ -226,7 +276,9 @@ export class TimelineElement extends LitElement {
       const { token } = await request<{ token: number }>({ type: 'turn', action: 'remove', turnId: row.id });
       this.undo = { token, title: row.title };
       clearTimeout(this.#undoTimer);
-      this.#undoTimer = window.setTimeout(() => { this.undo = undefined; }, undoTime);
+      this.#undoTimer = window.setTimeout(() => {
+        this.undo = undefined;
+      }, undoTime);
       if (next) this.#focusRow(next.id);
     } catch (error) {
       this.message = (error as Error).message;
@@ -260,12 +312,28 @@ export class TimelineElement extends LitElement {
   readonly #rowKey = (event: KeyboardEvent, row: Row): void => {
     if (this.editing) return;
     const at = this.rows.findIndex(({ id }) => id === row.id);
-    const target = event.key === 'ArrowDown' ? this.rows[at + 1] : event.key === 'ArrowUp' ? this.rows[at - 1] : event.key === 'Home' ? this.rows[0] : event.key === 'End' ? this.rows.at(-1) : undefined;
-    const does = event.altKey && event.key === 'ArrowUp' && row.up ? () => this.#turn('moveUp', row)
-      : event.altKey && event.key === 'ArrowDown' && row.down ? () => this.#turn('moveDown', row)
-        : !event.altKey && target ? () => this.#focusRow(target.id)
-          : event.key === 'Delete' && row.state === 'queued' ? () => this.#turn('remove', row)
-            : event.key === 'F2' && row.state === 'queued' ? () => void this.#edit(row) : undefined;
+    const target =
+      event.key === 'ArrowDown'
+        ? this.rows[at + 1]
+        : event.key === 'ArrowUp'
+          ? this.rows[at - 1]
+          : event.key === 'Home'
+            ? this.rows[0]
+            : event.key === 'End'
+              ? this.rows.at(-1)
+              : undefined;
+    const does =
+      event.altKey && event.key === 'ArrowUp' && row.up
+        ? () => this.#turn('moveUp', row)
+        : event.altKey && event.key === 'ArrowDown' && row.down
+          ? () => this.#turn('moveDown', row)
+          : !event.altKey && target
+            ? () => this.#focusRow(target.id)
+            : event.key === 'Delete' && row.state === 'queued'
+              ? () => this.#turn('remove', row)
+              : event.key === 'F2' && row.state === 'queued'
+                ? () => void this.#edit(row)
+                : undefined;
     if (!does) return;
     event.preventDefault();
     does();
@@ -279,7 +347,8 @@ export class TimelineElement extends LitElement {
   /** Behind a conversation the list may have another height, and its place is not the reader's doing. */
   #noteListTop(): void {
     const list = this.querySelector('.list');
-    if (list?.checkVisibility({ visibilityProperty: true }) && this.#scrollToRestore === undefined) this.#listTop = list.scrollTop;
+    if (list?.checkVisibility({ visibilityProperty: true }) && this.#scrollToRestore === undefined)
+      this.#listTop = list.scrollTop;
   }
 
   readonly #readerMoves = (): void => {
@@ -316,7 +385,17 @@ export class TimelineElement extends LitElement {
         </section>
         ${open ? this.#detail(open) : nothing}
       </main>
-      ${this.message ? html`<div class="bar" role="alert">${icon('error')} <span>${this.message}</span> ${iconButton('close', 'Dismiss', () => { this.message = undefined; })}</div>` : nothing}
+      ${
+        this.message
+          ? html`<div class="bar" role="alert">${icon('error')} <span>${this.message}</span> ${iconButton(
+              'close',
+              'Dismiss',
+              () => {
+                this.message = undefined;
+              },
+            )}</div>`
+          : nothing
+      }
       ${this.undo ? html`<div class="bar" role="status"><span>Removed “${this.undo.title}”.</span> <button type="button" class="link-button" @click=${() => this.#undoNow()}>Undo</button></div>` : nothing}`;
   }
 
@@ -337,7 +416,10 @@ export class TimelineElement extends LitElement {
 
   get #overview(): OverviewContext {
     return {
-      scope: this.scope, branches: this.branches, meta: this.meta, filters: this.filters,
+      scope: this.scope,
+      branches: this.branches,
+      meta: this.meta,
+      filters: this.filters,
       ask: (message) => this.#ask(message),
       choose: (branchId) => this.#chooseScope(branchId),
       filter: (patch) => this.#setScope(patch),
@@ -345,7 +427,10 @@ export class TimelineElement extends LitElement {
         clearTimeout(this.#searchTimer);
         this.#searchTimer = window.setTimeout(() => this.#setScope({ query }), searchTime);
       },
-      toggleFilters: () => { this.filters = !this.filters; this.#keep(); },
+      toggleFilters: () => {
+        this.filters = !this.filters;
+        this.#keep();
+      },
     };
   }
 
@@ -358,35 +443,63 @@ export class TimelineElement extends LitElement {
       ${provisioning.map((one) => provisioningView(one, this.#preparation))}
       ${meta.moreEnded > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ ended: this.scope.ended + more })}>Show ${Math.min(more, meta.moreEnded)} earlier</button>` : nothing}
       ${this.rows.length === 0 ? html`<p class="hint">${isFiltered(this.scope) ? 'Nothing fits the filter.' : branch && provisioning.length > 0 ? 'Write what should be done; it is queued until the worktree is ready.' : 'Nothing has been queued here yet. Write what should be done.'}</p>` : nothing}
-      ${branch ? this.#rowList(this.rows, branch.name) : this.branches.map((one) => {
-        const rows = this.rows.filter((row) => row.branchId === one.id);
-        return rows.length === 0 ? nothing : html`<h2 class="group"><button type="button" class="link-button" @click=${() => this.#chooseScope(one.id)}>${icon('git-branch')} ${one.name}</button>
+      ${
+        branch
+          ? this.#rowList(this.rows, branch.name)
+          : this.branches.map((one) => {
+              const rows = this.rows.filter((row) => row.branchId === one.id);
+              return rows.length === 0
+                ? nothing
+                : html`<h2 class="group"><button type="button" class="link-button" @click=${() => this.#chooseScope(one.id)}>${icon('git-branch')} ${one.name}</button>
           <span class="dim">${[one.running > 0 ? `${one.running} running` : '', one.queued > 0 ? `${one.queued} queued` : '', one.paused === 'no' ? '' : 'paused'].filter(Boolean).join(' · ')}</span></h2>${this.#rowList(rows, one.name)}`;
-      })}
+            })
+      }
       ${meta.moreQueued > 0 ? html`<button type="button" class="link-button earlier" @click=${() => this.#setScope({ queued: this.scope.queued + more })}>Show ${Math.min(more, meta.moreQueued)} more that are queued</button>` : nothing}`;
   }
 
   #rowList(rows: readonly Row[], branch: string): TemplateResult {
-    return html`<ul class="rows" aria-label="Turns on ${branch}">${repeat(rows, (row) => row.id, (row) => rowView(row, this.#rowContext))}</ul>`;
+    return html`<ul class="rows" aria-label="Turns on ${branch}">${repeat(
+      rows,
+      (row) => row.id,
+      (row) => rowView(row, this.#rowContext),
+    )}</ul>`;
   }
 
   get #rowContext(): RowContext {
     return {
-      now: this.now, readOnly: this.meta?.readOnly !== null, selected: this.sessionId, editing: this.editing,
+      now: this.now,
+      readOnly: this.meta?.readOnly !== null,
+      selected: this.sessionId,
+      editing: this.editing,
       open: (row) => this.#show(row.sessionId),
       act: (action, row) => this.#turn(action, row),
       edit: (row) => void this.#edit(row),
-      typed: (text) => { if (this.editing) this.editing.text = text; },
-      endEdit: (keep) => { if (keep) void this.#saveEdit(); else this.editing = undefined; },
+      typed: (text) => {
+        if (this.editing) this.editing.text = text;
+      },
+      endEdit: (keep) => {
+        if (keep) void this.#saveEdit();
+        else this.editing = undefined;
+      },
       key: this.#rowKey,
-      drag: (row) => { this.#dragged = row.id; },
-      mayDrop: (row) => this.#dragged !== undefined && this.#dragged !== row.id && row.branchId === this.rows.find(({ id }) => id === this.#dragged)?.branchId,
+      drag: (row) => {
+        this.#dragged = row.id;
+      },
+      mayDrop: (row) =>
+        this.#dragged !== undefined &&
+        this.#dragged !== row.id &&
+        row.branchId === this.rows.find(({ id }) => id === this.#dragged)?.branchId,
       drop: (row) => this.#drop(row),
     };
   }
 
   get #preparation(): PreparationContext {
-    return { readOnly: this.meta?.readOnly !== null, logs: this.logs, act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }), toggleLog: (branchId) => void this.#toggleLog(branchId) };
+    return {
+      readOnly: this.meta?.readOnly !== null,
+      logs: this.logs,
+      act: (action, branchId) => this.#ask({ type: 'branch', action, branchId }),
+      toggleLog: (branchId) => void this.#toggleLog(branchId),
+    };
   }
 
   async #toggleLog(branchId: string): Promise<void> {
@@ -412,10 +525,15 @@ export class TimelineElement extends LitElement {
     const branch = this.branches.find(({ id }) => id === row.branchId);
     const first = this.rows.find((one) => one.sessionId === row.sessionId) ?? row;
     const asking = this.rows.find((one) => one.sessionId === row.sessionId && one.permission)?.permission ?? null;
-    const active = this.rows.find((one) => one.sessionId === row.sessionId && (one.state === 'running' || one.state === 'starting'));
+    const active = this.rows.find(
+      (one) => one.sessionId === row.sessionId && (one.state === 'running' || one.state === 'starting'),
+    );
     return html`<section class="detail" aria-label="Conversation: ${first.title}">
       <div class="toolbar">
-        ${iconButton('arrow-left', 'Back to the timeline', () => { this.#show(undefined); void this.updateComplete.then(() => this.#focusRow(row.id)); })}
+        ${iconButton('arrow-left', 'Back to the timeline', () => {
+          this.#show(undefined);
+          void this.updateComplete.then(() => this.#focusRow(row.id));
+        })}
         <h1 title=${first.title}>${visible(first.title)}</h1>
         ${active && !this.meta?.readOnly ? iconButton('debug-stop', 'Cancel', () => this.#turn('cancel', active)) : nothing}
         ${row.hasChanges ? iconButton('diff-multiple', 'Open changes of the session', () => this.#ask({ type: 'session', action: 'openChanges', sessionId: row.sessionId })) : nothing}

@@ -6,23 +6,39 @@ import { request, send } from './connection.ts';
 import { icon, iconButton } from './parts.ts';
 import { draftTyped, keepDraft } from './pendingDrafts.ts';
 
-export type ComposerTarget = { type: 'session'; sessionId: string; title: string; branch: BranchInfo | undefined } | { type: 'branch'; branch: BranchInfo | undefined };
+export type ComposerTarget =
+  | { type: 'session'; sessionId: string; title: string; branch: BranchInfo | undefined }
+  | { type: 'branch'; branch: BranchInfo | undefined };
 
 const draftTime = 300;
 const largestFile = 20 * 1024 * 1024;
 /** As many as the host takes. */
 const mostFiles = 20;
 const waits: Record<WaitingReason, string> = {
-  worktree: 'waits for the worktree', turn: 'waits for the turns ahead', capacity: 'waits for a free place', paused: 'waits: the queue is paused',
-  agent: 'waits: the agent is not installed', trust: 'waits: the workspace is not trusted',
+  worktree: 'waits for the worktree',
+  turn: 'waits for the turns ahead',
+  capacity: 'waits for a free place',
+  paused: 'waits: the queue is paused',
+  agent: 'waits: the agent is not installed',
+  trust: 'waits: the workspace is not trusted',
 };
 const newBranch = '+';
 
 export class ComposerElement extends LitElement {
   static override properties = {
-    target: { attribute: false }, branches: { attribute: false }, meta: { attribute: false }, drafts: { attribute: false },
-    text: { state: true }, kind: { state: true }, agent: { state: true }, branchName: { state: true }, files: { state: true },
-    problem: { state: true }, busy: { state: true }, mentions: { state: true }, mentionIndex: { state: true },
+    target: { attribute: false },
+    branches: { attribute: false },
+    meta: { attribute: false },
+    drafts: { attribute: false },
+    text: { state: true },
+    kind: { state: true },
+    agent: { state: true },
+    branchName: { state: true },
+    files: { state: true },
+    problem: { state: true },
+    busy: { state: true },
+    mentions: { state: true },
+    mentionIndex: { state: true },
   };
   declare target: ComposerTarget;
   declare branches: BranchInfo[];
@@ -45,7 +61,16 @@ export class ComposerElement extends LitElement {
 
   constructor() {
     super();
-    Object.assign(this, { text: '', kind: 'commit', files: [], busy: false, mentions: [], mentionIndex: 0, drafts: {}, branches: [] });
+    Object.assign(this, {
+      text: '',
+      kind: 'commit',
+      files: [],
+      busy: false,
+      mentions: [],
+      mentionIndex: 0,
+      drafts: {},
+      branches: [],
+    });
   }
 
   protected override createRenderRoot(): this {
@@ -53,7 +78,11 @@ export class ComposerElement extends LitElement {
   }
 
   get #draftKey(): string {
-    return this.target.type === 'session' ? `session:${this.target.sessionId}` : this.target.branch ? `branch:${this.target.branch.id}` : 'new';
+    return this.target.type === 'session'
+      ? `session:${this.target.sessionId}`
+      : this.target.branch
+        ? `branch:${this.target.branch.id}`
+        : 'new';
   }
 
   protected override willUpdate(): void {
@@ -77,14 +106,20 @@ export class ComposerElement extends LitElement {
 
   #setFiles(files: NewImage[]): void {
     this.files = files.slice(0, mostFiles);
-    if (files.length > mostFiles) this.problem = `A prompt takes ${mostFiles} files; the others were left out. Name their paths in the prompt.`;
+    if (files.length > mostFiles)
+      this.problem = `A prompt takes ${mostFiles} files; the others were left out. Name their paths in the prompt.`;
     send({ type: 'draftFiles', key: this.#key, files: this.files });
   }
 
   /** Adds files to the draft that they were meant for, whichever is in view by now. */
   async #addFiles(key: string, files: NewImage[]): Promise<void> {
     if (key === this.#key) this.#setFiles([...this.files, ...files]);
-    else send({ type: 'draftFiles', key, files: [...(await request<NewImage[]>({ type: 'filesOfDraft', key })), ...files].slice(0, mostFiles) });
+    else
+      send({
+        type: 'draftFiles',
+        key,
+        files: [...(await request<NewImage[]>({ type: 'filesOfDraft', key })), ...files].slice(0, mostFiles),
+      });
   }
 
   get #area(): HTMLTextAreaElement | null {
@@ -137,10 +172,25 @@ export class ComposerElement extends LitElement {
     this.busy = true;
     this.#keepDraftNow();
     try {
-      const known = this.branches.find((one) => one.name === this.branchName) ?? (this.branchName === undefined && this.target.type === 'branch' ? this.target.branch : undefined);
-      const target = this.target.type === 'session' ? { sessionId: this.target.sessionId }
-        : known ? { branchId: known.id } : this.branchName && this.branchName !== newBranch ? { branch: this.branchName } : { fromPrompt: true as const };
-      const ids = await request<{ branchId: string; turnId: string }>({ type: 'enqueue', target, kind: this.kind, agent: this.#agentId, prompt, attachments: this.files });
+      const known =
+        this.branches.find((one) => one.name === this.branchName) ??
+        (this.branchName === undefined && this.target.type === 'branch' ? this.target.branch : undefined);
+      const target =
+        this.target.type === 'session'
+          ? { sessionId: this.target.sessionId }
+          : known
+            ? { branchId: known.id }
+            : this.branchName && this.branchName !== newBranch
+              ? { branch: this.branchName }
+              : { fromPrompt: true as const };
+      const ids = await request<{ branchId: string; turnId: string }>({
+        type: 'enqueue',
+        target,
+        kind: this.kind,
+        agent: this.#agentId,
+        prompt,
+        attachments: this.files,
+      });
       if (key === this.#key) {
         if (this.text === prompt) this.#setText('');
         this.#keepDraftNow();
@@ -148,7 +198,8 @@ export class ComposerElement extends LitElement {
         this.branchName = undefined;
         this.problem = undefined;
         this.#historyAt = -1;
-      } else { // Another draft is in view by now, and stays as it is.
+      } else {
+        // Another draft is in view by now, and stays as it is.
         this.drafts[key] = '';
         draftTyped(key, '');
         void keepDraft(key, '');
@@ -168,7 +219,8 @@ export class ComposerElement extends LitElement {
     if (this.mentions.length > 0) {
       if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
         event.preventDefault();
-        this.mentionIndex = (this.mentionIndex + (event.key === 'ArrowDown' ? 1 : -1) + this.mentions.length) % this.mentions.length;
+        this.mentionIndex =
+          (this.mentionIndex + (event.key === 'ArrowDown' ? 1 : -1) + this.mentions.length) % this.mentions.length;
         return;
       }
       if (event.key === 'Enter' || event.key === 'Tab') {
@@ -188,7 +240,13 @@ export class ComposerElement extends LitElement {
       return;
     }
     const { history } = this.meta;
-    if (event.key === 'ArrowUp' && area.selectionStart === 0 && area.selectionEnd === 0 && this.#historyAt + 1 < history.length && (this.text === '' || this.#historyAt >= 0)) {
+    if (
+      event.key === 'ArrowUp' &&
+      area.selectionStart === 0 &&
+      area.selectionEnd === 0 &&
+      this.#historyAt + 1 < history.length &&
+      (this.text === '' || this.#historyAt >= 0)
+    ) {
       event.preventDefault();
       this.#historyAt += 1;
       this.#setText(history[this.#historyAt] ?? '');
@@ -196,7 +254,7 @@ export class ComposerElement extends LitElement {
     } else if (event.key === 'ArrowDown' && this.#historyAt >= 0 && area.selectionStart === 0 && area.selectionEnd === 0) {
       event.preventDefault();
       this.#historyAt -= 1;
-      this.#setText(this.#historyAt < 0 ? '' : history[this.#historyAt] ?? '');
+      this.#setText(this.#historyAt < 0 ? '' : (history[this.#historyAt] ?? ''));
       void this.updateComplete.then(() => area.setSelectionRange(0, 0));
     }
   };
@@ -248,7 +306,13 @@ export class ComposerElement extends LitElement {
         reader.onerror = () => reject(reader.error);
         reader.readAsDataURL(file);
       });
-      await this.#addFiles(key, [{ name: file.name || 'image.png', mimeType: file.type || 'application/octet-stream', base64: url.slice(url.indexOf(',') + 1) }]);
+      await this.#addFiles(key, [
+        {
+          name: file.name || 'image.png',
+          mimeType: file.type || 'application/octet-stream',
+          base64: url.slice(url.indexOf(',') + 1),
+        },
+      ]);
     }
   }
 
@@ -279,17 +343,37 @@ export class ComposerElement extends LitElement {
     const { target, meta } = this;
     const waiting = this.#waits;
     const readOnly = meta.readOnly !== null;
-    const label = target.type === 'session' ? `Follow up: ${target.title}` : target.branch && this.branchName === undefined ? `What should be done on ${target.branch.name}?` : 'What should be done?';
+    const label =
+      target.type === 'session'
+        ? `Follow up: ${target.title}`
+        : target.branch && this.branchName === undefined
+          ? `What should be done on ${target.branch.name}?`
+          : 'What should be done?';
     return html`<form class="composer" aria-label="Composer" @submit=${(event: Event) => event.preventDefault()} @dragover=${(event: Event) => event.preventDefault()} @drop=${this.#drop}>
       ${this.problem ? html`<p class="problem" role="alert">${icon('error')} ${this.problem}</p>` : nothing}
-      ${this.files.length > 0 ? html`<ul class="thumbnails" aria-label="Attachments">${this.files.map((file, index) => html`<li>
+      ${
+        this.files.length > 0
+          ? html`<ul class="thumbnails" aria-label="Attachments">${this.files.map(
+              (file, index) => html`<li>
         ${file.mimeType.startsWith('image/') && file.mimeType !== 'image/svg+xml' ? html`<img src="data:${file.mimeType};base64,${file.base64}" alt=${file.name}>` : html`<span class="chip">${icon('file')} ${file.name}</span>`}
-        ${iconButton('close', `Remove ${file.name}`, () => this.#setFiles(this.files.filter((_, at) => at !== index)), { className: 'remove-file' })}</li>`)}</ul>` : nothing}
+        ${iconButton('close', `Remove ${file.name}`, () => this.#setFiles(this.files.filter((_, at) => at !== index)), { className: 'remove-file' })}</li>`,
+            )}</ul>`
+          : nothing
+      }
       <div class="field">
         <textarea aria-label=${label} placeholder=${target.type === 'session' ? 'Follow up' : 'What should be done?'} ?readonly=${readOnly} .value=${this.text} @input=${this.#input} @keydown=${this.#keydown} @paste=${this.#paste}
           aria-autocomplete="list" aria-controls=${this.mentions.length > 0 ? 'mentions' : nothing} aria-activedescendant=${this.mentions.length > 0 ? `mention-${this.mentionIndex}` : nothing}></textarea>
-        ${this.mentions.length > 0 ? html`<ul id="mentions" role="listbox" aria-label="Files">${this.mentions.map((path, index) => html`<li id="mention-${index}" role="option" aria-selected=${index === this.mentionIndex}
-          @mousedown=${(event: Event) => { event.preventDefault(); this.#mention(path); }}>${path}</li>`)}</ul>` : nothing}
+        ${
+          this.mentions.length > 0
+            ? html`<ul id="mentions" role="listbox" aria-label="Files">${this.mentions.map(
+                (path, index) => html`<li id="mention-${index}" role="option" aria-selected=${index === this.mentionIndex}
+          @mousedown=${(event: Event) => {
+            event.preventDefault();
+            this.#mention(path);
+          }}>${path}</li>`,
+              )}</ul>`
+            : nothing
+        }
       </div>
       <div class="controls">
         ${target.type === 'branch' ? this.#pickers() : nothing}
@@ -304,20 +388,40 @@ export class ComposerElement extends LitElement {
     const { target, meta } = this;
     const branch = target.type === 'branch' ? target.branch : undefined;
     return html`
-      <select aria-label="Kind" .value=${this.kind} @change=${(event: Event) => { this.kind = (event.target as HTMLSelectElement).value as SessionKind; }}>
+      <select aria-label="Kind" .value=${this.kind} @change=${(event: Event) => {
+        this.kind = (event.target as HTMLSelectElement).value as SessionKind;
+      }}>
         ${(['commit', 'note', 'review'] as const).map((kind) => html`<option value=${kind} ?selected=${kind === this.kind}>${kind[0]?.toUpperCase()}${kind.slice(1)}</option>`)}
       </select>
-      ${meta.agents.length > 1 ? html`<select aria-label="Agent" @change=${(event: Event) => { this.agent = (event.target as HTMLSelectElement).value; }}>
+      ${
+        meta.agents.length > 1
+          ? html`<select aria-label="Agent" @change=${(event: Event) => {
+              this.agent = (event.target as HTMLSelectElement).value;
+            }}>
         ${meta.agents.map((agent) => html`<option value=${agent.id} ?selected=${agent.id === this.#agentId}>${agent.name}${agent.installed ? '' : ' (not installed)'}</option>`)}
-      </select>` : nothing}
+      </select>`
+          : nothing
+      }
       <select aria-label="Branch" @change=${this.#chooseBranch}>
         ${branch ? html`<option value="" ?selected=${this.branchName === undefined}>${branch.name}</option>` : nothing}
         <option value=${newBranch} ?selected=${this.branchName === newBranch || (!branch && this.branchName === undefined)}>New branch from the prompt</option>
         ${this.branches.filter((one) => one.id !== branch?.id).map((one) => html`<option value="=${one.name}" ?selected=${this.branchName === one.name}>${one.name}</option>`)}
         <option value="?" ?selected=${this.branchName === ''}>New branch…</option>
       </select>
-      ${this.branchName === '' || (this.branchName !== undefined && this.branchName !== newBranch && !this.branches.some((one) => one.name === this.branchName))
-        ? html`<input class="branch-name" aria-label="Name of the new branch" placeholder="feature/name" .value=${this.branchName} @input=${(event: Event) => { this.branchName = (event.target as HTMLInputElement).value; }}>` : nothing}`;
+      ${
+        this.branchName === '' ||
+        (
+          this.branchName !== undefined &&
+            this.branchName !== newBranch &&
+            !this.branches.some((one) => one.name === this.branchName)
+        )
+          ? html`<input class="branch-name" aria-label="Name of the new branch" placeholder="feature/name" .value=${this.branchName} @input=${(
+              event: Event,
+            ) => {
+              this.branchName = (event.target as HTMLInputElement).value;
+            }}>`
+          : nothing
+      }`;
   }
 
   readonly #chooseBranch = (event: Event): void => {

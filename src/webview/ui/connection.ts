@@ -12,7 +12,9 @@ const api = acquireVsCodeApi();
 const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
 let lastRequest = 0;
 
-export function send(message: Extract<ToHost, { type: 'ready' | 'resync' | 'scope' | 'open' | 'close' | 'draftFiles' | 'seen' }>): void {
+export function send(
+  message: Extract<ToHost, { type: 'ready' | 'resync' | 'scope' | 'open' | 'close' | 'draftFiles' | 'seen' }>,
+): void {
   api.postMessage(message);
 }
 

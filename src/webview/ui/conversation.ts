@@ -11,13 +11,28 @@ import { htmlOf, plainOf, visible } from './markdown.ts';
 import { icon } from './parts.ts';
 
 const toolIcons: Record<string, string> = {
-  read: 'file', edit: 'edit', delete: 'trash', move: 'arrow-right', search: 'search', execute: 'terminal', think: 'lightbulb', fetch: 'globe', other: 'tools',
+  read: 'file',
+  edit: 'edit',
+  delete: 'trash',
+  move: 'arrow-right',
+  search: 'search',
+  execute: 'terminal',
+  think: 'lightbulb',
+  fetch: 'globe',
+  other: 'tools',
 };
 /** Blocks that are in the page at once; earlier ones come when they are asked for. */
 const shownAtFirst = 150;
 
 export class ConversationElement extends LitElement {
-  static override properties = { sessionId: {}, branchId: {}, permission: {}, left: { type: Number }, loading: { type: Boolean }, shown: { state: true } };
+  static override properties = {
+    sessionId: {},
+    branchId: {},
+    permission: {},
+    left: { type: Number },
+    loading: { type: Boolean },
+    shown: { state: true },
+  };
   declare sessionId: string;
   declare branchId: string;
   /** The request that waits for an answer now. */
@@ -118,7 +133,12 @@ export class ConversationElement extends LitElement {
       ${this.loading && blocks.length === 0 ? html`<p class="hint">${icon('loading', 'codicon-modifier-spin')} Opening the conversation…</p>` : nothing}
       ${!this.loading && blocks.length === 0 ? html`<p class="hint">Nothing has been said yet. The conversation appears here when the turn starts.</p>` : nothing}
       <div role="log" aria-label="Conversation" aria-live="off">
-        ${repeat(blocks.slice(first), (block) => block.key, (block) => html`<div class="block block-${block.type}">${guard([block, this.permission, block.type === 'prompt' ? this.#images.size : 0], () => this.#block(block))}</div>`)}
+        ${repeat(
+          blocks.slice(first),
+          (block) => block.key,
+          (block) =>
+            html`<div class="block block-${block.type}">${guard([block, this.permission, block.type === 'prompt' ? this.#images.size : 0], () => this.#block(block))}</div>`,
+        )}
       </div>`;
   }
 
@@ -135,7 +155,9 @@ export class ConversationElement extends LitElement {
           ${block.entry.attachments.length > 0 ? html`<div class="thumbnails">${block.entry.attachments.map((one) => this.#attachment(one))}</div>` : nothing}`;
       case 'text': {
         const rendered = htmlOf(block.text);
-        return rendered === undefined ? html`<pre class="plain" tabindex="0">${plainOf(block.text)}</pre>` : html`<div class="markdown" @click=${this.#follow}>${unsafeHTML(rendered)}</div>`;
+        return rendered === undefined
+          ? html`<pre class="plain" tabindex="0">${plainOf(block.text)}</pre>`
+          : html`<div class="markdown" @click=${this.#follow}>${unsafeHTML(rendered)}</div>`;
       }
       case 'thought':
         return html`<details class="thought"><summary>${icon('lightbulb')} Thinking</summary><div class="prompt-text">${visible(block.text)}</div></details>`;
@@ -144,8 +166,12 @@ export class ConversationElement extends LitElement {
       case 'tool':
         return this.#tool(block.call);
       case 'plan':
-        return html`<ul class="plan" aria-label="Plan">${block.entries.map((entry) => html`<li class=${entry.status}>${icon(entry.status === 'completed' ? 'pass' : entry.status === 'in_progress' ? 'circle-large-filled' : 'circle-large')}
-          <span>${visible(entry.content)}</span><span class="visually-hidden">${entry.status.replace('_', ' ')}</span></li>`)}</ul>`;
+        return html`<ul class="plan" aria-label="Plan">${block.entries.map(
+          (
+            entry,
+          ) => html`<li class=${entry.status}>${icon(entry.status === 'completed' ? 'pass' : entry.status === 'in_progress' ? 'circle-large-filled' : 'circle-large')}
+          <span>${visible(entry.content)}</span><span class="visually-hidden">${entry.status.replace('_', ' ')}</span></li>`,
+        )}</ul>`;
       case 'permission':
         return this.#permission(block.entry.permission, block.answer);
       case 'notice':
@@ -164,17 +190,27 @@ export class ConversationElement extends LitElement {
     const known = this.#images.get(sha256);
     if (known === undefined && mimeType.startsWith('image/')) {
       this.#images.set(sha256, null);
-      void request<string | null>({ type: 'image', sha256, mimeType }).then((url) => {
-        this.#images.set(sha256, url);
-        if (url) this.#images.set(`${sha256}!`, url);
-        this.requestUpdate();
-      }, () => undefined);
+      void request<string | null>({ type: 'image', sha256, mimeType }).then(
+        (url) => {
+          this.#images.set(sha256, url);
+          if (url) this.#images.set(`${sha256}!`, url);
+          this.requestUpdate();
+        },
+        () => undefined,
+      );
     }
-    return known ? html`<img src=${known} alt=${name} title=${name}>` : html`<span class="chip">${icon('file')} ${visible(name)}</span>`;
+    return known
+      ? html`<img src=${known} alt=${name} title=${name}>`
+      : html`<span class="chip">${icon('file')} ${visible(name)}</span>`;
   }
 
   #tool(call: ToolCall): TemplateResult {
-    const statuses: Record<string, string> = { pending: 'circle-large', in_progress: 'loading codicon-modifier-spin', completed: 'pass', failed: 'error' };
+    const statuses: Record<string, string> = {
+      pending: 'circle-large',
+      in_progress: 'loading codicon-modifier-spin',
+      completed: 'pass',
+      failed: 'error',
+    };
     const [location] = call.locations as { path?: unknown; line?: unknown }[];
     const path = typeof location?.path === 'string' ? location.path : undefined;
     const details = call.content.map((one) => this.#content(one)).filter((one) => one !== nothing);
@@ -187,12 +223,19 @@ export class ConversationElement extends LitElement {
   }
 
   #content(raw: unknown): TemplateResult | typeof nothing {
-    const one = raw as { type?: unknown; path?: unknown; oldText?: unknown; newText?: unknown; content?: { type?: unknown; text?: unknown } };
+    const one = raw as {
+      type?: unknown;
+      path?: unknown;
+      oldText?: unknown;
+      newText?: unknown;
+      content?: { type?: unknown; text?: unknown };
+    };
     if (one?.type === 'diff' && typeof one.newText === 'string') {
       const before = typeof one.oldText === 'string' ? one.oldText : '';
       return html`<pre class="diff" tabindex="0" aria-label="Changes">${diffOf(before, one.newText).map(([sign, line]) => html`<span class=${sign === '+' ? 'added' : sign === '-' ? 'removed' : ''}>${sign} ${visible(line)}\n</span>`)}</pre>`;
     }
-    if (one?.type === 'content' && one.content?.type === 'text' && typeof one.content.text === 'string') return html`<pre class="output" tabindex="0">${plainOf(one.content.text)}</pre>`;
+    if (one?.type === 'content' && one.content?.type === 'text' && typeof one.content.text === 'string')
+      return html`<pre class="output" tabindex="0">${plainOf(one.content.text)}</pre>`;
     return nothing;
   }
 
@@ -211,11 +254,15 @@ export class ConversationElement extends LitElement {
     event.stopPropagation(); // VS Code's own page would open it, too, and in a trusted workspace without a question.
     const href = link.getAttribute('href') ?? '';
     if (/^[a-z][a-z0-9+.-]*:/i.test(href)) void request({ type: 'openLink', href }).catch(this.#tell);
-    else if (href !== '' && !href.startsWith('#')) void this.#open(unescaped(href.split('#')[0] ?? ''), Number(/#L(\d+)/.exec(href)?.[1] ?? 1));
+    else if (href !== '' && !href.startsWith('#'))
+      void this.#open(unescaped(href.split('#')[0] ?? ''), Number(/#L(\d+)/.exec(href)?.[1] ?? 1));
   };
 
   #open(path: string, line: number | undefined): Promise<void> {
-    return request({ type: 'openFile', branchId: this.branchId, path, ...(line === undefined ? {} : { line }) }).then(() => undefined, this.#tell);
+    return request({ type: 'openFile', branchId: this.branchId, path, ...(line === undefined ? {} : { line }) }).then(
+      () => undefined,
+      this.#tell,
+    );
   }
 
   readonly #tell = (error: Error): void => {
@@ -228,10 +275,13 @@ export function permissionButtons(permission: Permission): TemplateResult {
   const answer = (event: Event, optionId: string) => {
     const target = event.currentTarget as HTMLElement;
     void request({ type: 'respond', permissionId: permission.id, optionId }).catch((error: Error) =>
-      target.dispatchEvent(new CustomEvent('tell', { detail: error.message, bubbles: true })));
+      target.dispatchEvent(new CustomEvent('tell', { detail: error.message, bubbles: true })),
+    );
   };
-  return html`<div class="permission-options">${permission.options.map((option, index) => html`<vscode-button ?secondary=${index > 0 || option.kind.startsWith('reject')}
-    @click=${(event: Event) => answer(event, option.optionId)}>${visible(option.name)}</vscode-button>`)}</div>`;
+  return html`<div class="permission-options">${permission.options.map(
+    (option, index) => html`<vscode-button ?secondary=${index > 0 || option.kind.startsWith('reject')}
+    @click=${(event: Event) => answer(event, option.optionId)}>${visible(option.name)}</vscode-button>`,
+  )}</div>`;
 }
 
 function unescaped(path: string): string {
@@ -254,7 +304,8 @@ export function diffOf(before: string, after: string): [' ' | '+' | '-', string]
   while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
   const around = (line: string | undefined): [' ', string][] => (line === undefined || line === '' ? [] : [[' ', line]]);
   const rows: [' ' | '+' | '-', string][] = [
-    ...(start > 1 ? around(a[start - 2]) : []), ...(start > 0 ? around(a[start - 1]) : []),
+    ...(start > 1 ? around(a[start - 2]) : []),
+    ...(start > 0 ? around(a[start - 1]) : []),
     ...a.slice(start, a.length - end).map((line): ['-', string] => ['-', line]),
     ...b.slice(start, b.length - end).map((line): ['+', string] => ['+', line]),
     ...around(b[b.length - end]),

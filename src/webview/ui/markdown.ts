@@ -14,34 +14,71 @@ import xml from 'highlight.js/lib/languages/xml';
 import yaml from 'highlight.js/lib/languages/yaml';
 import MarkdownIt from 'markdown-it';
 
-for (const [name, language] of Object.entries({ bash, css, diff, go, javascript, json, python, rust, typescript, xml, yaml })) hljs.registerLanguage(name, language);
+for (const [name, language] of Object.entries({ bash, css, diff, go, javascript, json, python, rust, typescript, xml, yaml }))
+  hljs.registerLanguage(name, language);
 hljs.registerAliases(['sh', 'shell', 'console', 'zsh'], { languageName: 'bash' });
 
 const longestHighlighted = 20_000;
 /** A line of code that is longer was not written by hand, and takes the highlighter a time that grows with its square. */
 const longestHighlightedLine = 1_000;
-const isHighlightable = (code: string): boolean => code.length < longestHighlighted && code.split('\n').every((line) => line.length <= longestHighlightedLine);
+const isHighlightable = (code: string): boolean =>
+  code.length < longestHighlighted && code.split('\n').every((line) => line.length <= longestHighlightedLine);
 /** Longer text is shown as it is: nobody reads it, and making it pretty would hold up the page. */
 const longestMarkdown = 60_000;
 
 const parser = new MarkdownIt({
-  html: false, linkify: false, breaks: false, maxNesting: 30,
-  highlight: (code, language) => (hljs.getLanguage(language) && isHighlightable(code) ? hljs.highlight(code, { language, ignoreIllegals: true }).value : ''),
+  html: false,
+  linkify: false,
+  breaks: false,
+  maxNesting: 30,
+  highlight: (code, language) =>
+    hljs.getLanguage(language) && isHighlightable(code) ? hljs.highlight(code, { language, ignoreIllegals: true }).value : '',
 });
 parser.validateLink = (href) => /^(https?:|mailto:|[^:]*$)/i.test(href.trim());
 parser.disable('image');
 
-const allowedTags = ['p', 'br', 'hr', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'strong', 'em', 's', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'span'];
+const allowedTags = [
+  'p',
+  'br',
+  'hr',
+  'h1',
+  'h2',
+  'h3',
+  'h4',
+  'h5',
+  'h6',
+  'strong',
+  'em',
+  's',
+  'code',
+  'pre',
+  'blockquote',
+  'ul',
+  'ol',
+  'li',
+  'a',
+  'table',
+  'thead',
+  'tbody',
+  'tr',
+  'th',
+  'td',
+  'span',
+];
 
 /** Characters that change the direction of text or hide in it are made visible: they make code look like other code. */
 const tricks = /[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060\ufeff]/g;
-export const visible = (text: string): string => text.replace(tricks, (one) => `\u27e8U+${one.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}\u27e9`);
+export const visible = (text: string): string =>
+  text.replace(tricks, (one) => `\u27e8U+${one.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}\u27e9`);
 
 /** Undefined when the text is to be shown as it is. */
 export function htmlOf(text: string): string | undefined {
   if (text.length > longestMarkdown) return undefined;
   return DOMPurify.sanitize(parser.render(visible(text)), {
-    ALLOWED_TAGS: allowedTags, ALLOWED_ATTR: ['href', 'class'], ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false,
+    ALLOWED_TAGS: allowedTags,
+    ALLOWED_ATTR: ['href', 'class'],
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|[^:]*$)/i,
   });
 }

@@ -19,7 +19,8 @@ export interface OverviewContext {
   toggleFilters: () => void;
 }
 
-export const isFiltered = ({ query, states, agents, kinds }: Scope): boolean => query !== '' || states.length + agents.length + kinds.length > 0;
+export const isFiltered = ({ query, states, agents, kinds }: Scope): boolean =>
+  query !== '' || states.length + agents.length + kinds.length > 0;
 
 const longestQuery = 200;
 
@@ -30,9 +31,13 @@ export function toolbarView(branch: BranchInfo | undefined, context: OverviewCon
         <option value="" ?selected=${scope.branchId === null}>All branches</option>
         ${branches.map((one) => html`<option value=${one.id} ?selected=${one.id === scope.branchId}>${one.unread ? '● ' : ''}${one.name}</option>`)}
       </select>
-      ${branch ? html`
+      ${
+        branch
+          ? html`
         ${meta?.readOnly ? nothing : branch.paused === 'no' ? iconButton('debug-pause', 'Pause queue', () => ask({ type: 'branch', action: 'pause', branchId: branch.id })) : iconButton('play', 'Resume queue', () => ask({ type: 'branch', action: 'resume', branchId: branch.id }))}
-        ${iconButton('diff-multiple', 'Open changes of the branch', () => ask({ type: 'branch', action: 'openChanges', branchId: branch.id }))}` : nothing}
+        ${iconButton('diff-multiple', 'Open changes of the branch', () => ask({ type: 'branch', action: 'openChanges', branchId: branch.id }))}`
+          : nothing
+      }
       ${iconButton('filter', 'Filter and search', toggleFilters, { pressed: filters || isFiltered(scope) })}
       ${document.body.dataset.where === 'sidebar' ? iconButton('link-external', 'Open in an editor tab', () => ask({ type: 'command', command: 'openInEditor' })) : nothing}
     </div>
@@ -40,7 +45,13 @@ export function toolbarView(branch: BranchInfo | undefined, context: OverviewCon
 }
 
 function filterView({ scope, meta, filter, search }: OverviewContext): TemplateResult {
-  const one = (name: string, all: string, values: readonly string[], chosen: readonly string[], set: (value: string[]) => void) => html`
+  const one = (
+    name: string,
+    all: string,
+    values: readonly string[],
+    chosen: readonly string[],
+    set: (value: string[]) => void,
+  ) => html`
       <select aria-label=${name} @change=${(event: Event) => set((event.target as HTMLSelectElement).value === '' ? [] : [(event.target as HTMLSelectElement).value])}>
         <option value="" ?selected=${chosen.length === 0}>${all}</option>
         ${values.map((value) => html`<option value=${value} ?selected=${chosen.includes(value)}>${value}</option>`)}

@@ -3,10 +3,16 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { clockTime, duration } from '../../sessions/words.ts';
 import type { Row } from '../protocol.ts';
 
-export const icon = (name: string, extra = ''): TemplateResult => html`<span class="codicon codicon-${name} ${extra}" aria-hidden="true"></span>`;
+export const icon = (name: string, extra = ''): TemplateResult =>
+  html`<span class="codicon codicon-${name} ${extra}" aria-hidden="true"></span>`;
 
 /** A button with an icon; `label` is its name and its tooltip. */
-export function iconButton(name: string, label: string, onClick: (event: Event) => void, options: { disabled?: boolean; pressed?: boolean; className?: string } = {}): TemplateResult {
+export function iconButton(
+  name: string,
+  label: string,
+  onClick: (event: Event) => void,
+  options: { disabled?: boolean; pressed?: boolean; className?: string } = {},
+): TemplateResult {
   return html`<button type="button" class="icon-button ${options.className ?? ''}" title=${label} aria-label=${label}
     aria-pressed=${options.pressed === undefined ? nothing : String(options.pressed)} ?disabled=${options.disabled ?? false} @click=${onClick}>${icon(name)}</button>`;
 }

@@ -28,9 +28,17 @@ export function rowView(row: Row, context: RowContext): TemplateResult {
   const queued = row.state === 'queued';
   const words = row.state === 'completed' ? '' : row.words;
   return html`<li class="row ${row.state} ${row.sessionId === context.selected ? 'selected' : ''}" data-turn=${row.id} draggable=${queued ? 'true' : 'false'} @keydown=${(event: KeyboardEvent) => context.key(event, row)}
-    @dragstart=${(event: DragEvent) => { context.drag(row); event.dataTransfer?.setData('text/plain', row.title); }}
-    @dragover=${(event: DragEvent) => { if (context.mayDrop(row)) event.preventDefault(); }}
-    @drop=${(event: DragEvent) => { event.preventDefault(); context.drop(row); }}>
+    @dragstart=${(event: DragEvent) => {
+      context.drag(row);
+      event.dataTransfer?.setData('text/plain', row.title);
+    }}
+    @dragover=${(event: DragEvent) => {
+      if (context.mayDrop(row)) event.preventDefault();
+    }}
+    @drop=${(event: DragEvent) => {
+      event.preventDefault();
+      context.drop(row);
+    }}>
     <div class="row-head">
       ${rowIcon(row)}
       <button type="button" class="row-title" @click=${() => context.open(row)} aria-label="${row.kind} ${row.title}, ${row.words}${row.unread ? ', unread' : ''}" title=${row.title}>
@@ -98,9 +106,13 @@ export function provisioningView(branch: BranchInfo, { readOnly, logs, act, togg
       ${branch.canRetry && !readOnly ? iconButton('refresh', 'Retry', () => act('retryProvisioning', branch.id)) : nothing}
       ${branch.state === 'provisioning' && !readOnly ? iconButton('debug-stop', 'Stop', () => act('stopProvisioning', branch.id)) : nothing}
       ${iconButton('output', log === undefined ? 'Show the setup log' : 'Hide the setup log', () => toggleLog(branch.id), { pressed: log !== undefined })}</div>
-    ${branch.steps.length > 0
-      ? html`<ol class="steps">${branch.steps.map(({ name, at }) => html`<li class=${at}>${icon(icons[at], at === 'now' ? 'codicon-modifier-spin' : '')} ${name}<span class="visually-hidden">, ${at}</span></li>`)}</ol>`
-      : branch.words ? html`<p class="dim">${branch.words}</p>` : nothing}
+    ${
+      branch.steps.length > 0
+        ? html`<ol class="steps">${branch.steps.map(({ name, at }) => html`<li class=${at}>${icon(icons[at], at === 'now' ? 'codicon-modifier-spin' : '')} ${name}<span class="visually-hidden">, ${at}</span></li>`)}</ol>`
+        : branch.words
+          ? html`<p class="dim">${branch.words}</p>`
+          : nothing
+    }
     ${failed ? html`<p class="problem">${branch.error}</p>` : nothing}
     ${log === undefined ? nothing : html`<pre class="output" tabindex="0" aria-label="Setup log">${visible(log)}</pre>`}
   </div>`;

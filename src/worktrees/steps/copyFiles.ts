@@ -2,7 +2,18 @@
  * Copies ignored files that the work needs (`.env` and the like) into the worktree, and links folders too large to copy
  * (requirement 40). A file that is there is left as it is: tracked files and the agent's own are never overwritten.
  */
-import { constants, lstatSync, mkdirSync, mkdtempSync, readlinkSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { copyFile, link, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -74,7 +85,10 @@ async function copyInto(repository: string, worktree: string, path: string): Pro
 
 function linkFolder(repository: string, worktree: string, given: string): void {
   const name = confined(given);
-  if (!name) throw new WorktreeError(`"${given}" in "branchline.worktrees.symlinkDirectories" is not a path inside the repository. Correct the setting and retry.`);
+  if (!name)
+    throw new WorktreeError(
+      `"${given}" in "branchline.worktrees.symlinkDirectories" is not a path inside the repository. Correct the setting and retry.`,
+    );
   const from = join(repository, name);
   const to = join(worktree, name);
   if (exists(to) || !statSync(from, { throwIfNoEntry: false })?.isDirectory() || !makeParent(worktree, to)) return;

@@ -14,7 +14,8 @@ import { remoteBranch } from './resolveBase.ts';
 import type { Step, StepContext } from './step.ts';
 
 /** The same for every window: who has the repository ends what a window that is gone has left at work on the branch. */
-export const gitMark = ({ repository, name }: Branch): string => `git-${createHash('sha256').update(`${repository}\0${name}`).digest('hex').slice(0, 24)}`;
+export const gitMark = ({ repository, name }: Branch): string =>
+  `git-${createHash('sha256').update(`${repository}\0${name}`).digest('hex').slice(0, 24)}`;
 
 export const createWorktree: Step = async (context) => {
   const { branch, settings, signal, save } = context;
@@ -25,7 +26,9 @@ export const createWorktree: Step = async (context) => {
   const there = whatIsAt(path, branch);
   if (there === 'complete') return ready(context, path, branch.adopted || branch.worktreePath === null);
   if (there === 'other') {
-    throw new WorktreeError(`The folder ${path} is there already and is not a worktree of "${branch.name}". Move it away or change "branchline.worktrees.location", then retry.`);
+    throw new WorktreeError(
+      `The folder ${path} is there already and is not a worktree of "${branch.name}". Move it away or change "branchline.worktrees.location", then retry.`,
+    );
   }
   if (there === 'incomplete') await git.run('worktree', 'remove', '--force', '--force', path);
   if (branch.worktreeState === 'missing' || branch.worktreePath !== null) await git.run('worktree', 'prune');
@@ -57,7 +60,9 @@ async function add(git: Git, branch: Branch, path: string): Promise<void> {
 /** A branch on which work was done and that is gone was deleted by somebody: it is not silently made anew from its base. */
 async function refuseLostBranch(git: Git, { branch, hasRun }: StepContext): Promise<void> {
   if (!hasRun || branch.worktreePath === null || (await git.commit(`refs/heads/${branch.name}`))) return;
-  throw new LostBranchError(`The branch "${branch.name}" and its worktree were deleted. Restore it (\`git branch ${branch.name} <commit>\`; \`git reflog\` and this branch's turns name commits) and retry, or remove it from Branchline.`);
+  throw new LostBranchError(
+    `The branch "${branch.name}" and its worktree were deleted. Restore it (\`git branch ${branch.name} <commit>\`; \`git reflog\` and this branch's turns name commits) and retry, or remove it from Branchline.`,
+  );
 }
 
 /** Where the branch is checked out already: a path to take up, or `pruned` when only a stale entry held it. */
@@ -72,14 +77,19 @@ async function takeUp(git: Git, { branch, ownCheckouts }: StepContext): Promise<
   }
   const path = realpathSync(found.path);
   if ((index === 0 && !found.bare) || ownCheckouts.includes(path)) {
-    throw new WorktreeError(`"${branch.name}" is checked out in your own checkout (${path}), where agents never work. Switch that checkout to another branch and retry, or queue on a new branch with "${branch.name}" as its base.`);
+    throw new WorktreeError(
+      `"${branch.name}" is checked out in your own checkout (${path}), where agents never work. Switch that checkout to another branch and retry, or queue on a new branch with "${branch.name}" as its base.`,
+    );
   }
   return path;
 }
 
 async function ready({ ownCheckouts }: StepContext, path: string, adopted: boolean): Promise<Partial<Branch>> {
   const canonical = realpathSync(path);
-  if (ownCheckouts.includes(canonical)) throw new WorktreeError(`${canonical} is open in this window as your own checkout, where agents never work. Open the repository's main folder instead, then retry.`);
+  if (ownCheckouts.includes(canonical))
+    throw new WorktreeError(
+      `${canonical} is open in this window as your own checkout, where agents never work. Open the repository's main folder instead, then retry.`,
+    );
   return { worktreePath: canonical, adopted };
 }
 

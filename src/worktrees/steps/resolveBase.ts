@@ -8,7 +8,7 @@ export const resolveBase: Step = async ({ branch, signal }) => {
   const existing = await git.commit(`refs/heads/${branch.name}`);
   if (existing) return { baseSha: branch.baseSha ?? existing };
   const remote = await remoteBranch(git, branch.name);
-  if (remote && branch.base === null) return { baseSha: await git.commit(remote) ?? null };
+  if (remote && branch.base === null) return { baseSha: (await git.commit(remote)) ?? null };
   if (branch.base !== null) {
     const sha = (await git.commit(branch.base)) ?? (await git.commit(`refs/remotes/origin/${branch.base}`));
     if (sha) return { baseSha: sha };

@@ -18,7 +18,12 @@ export const runSetup: Step = async ({ branch, settings, signal, log }) => {
 };
 
 /** Runs the commands that turns don't wait for; rejects with WorktreeError at the first that fails. */
-export async function runBackgroundSetup(branch: Branch, commands: readonly SetupCommand[], log: string, signal: AbortSignal): Promise<void> {
+export async function runBackgroundSetup(
+  branch: Branch,
+  commands: readonly SetupCommand[],
+  log: string,
+  signal: AbortSignal,
+): Promise<void> {
   await endMarked(setupMark(branch));
   for (const command of commands) {
     if (!command.wait) await runCommand(branch, command, log, signal);
@@ -28,7 +33,12 @@ export async function runBackgroundSetup(branch: Branch, commands: readonly Setu
 /** What the marks of all runs of a branch's setup begin with. */
 export const setupMark = (branch: Branch): string => `${branch.id}.setup`;
 
-async function runCommand(branch: Branch, { command, timeoutSeconds }: SetupCommand, log: string, signal: AbortSignal): Promise<void> {
+async function runCommand(
+  branch: Branch,
+  { command, timeoutSeconds }: SetupCommand,
+  log: string,
+  signal: AbortSignal,
+): Promise<void> {
   signal.throwIfAborted();
   mkdirSync(dirname(log), { recursive: true, mode: 0o700 });
   appendFileSync(log, `$ ${command}\n`, { mode: 0o600 });
@@ -51,7 +61,15 @@ async function runCommand(branch: Branch, { command, timeoutSeconds }: SetupComm
   });
   closeSync(output);
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new WorktreeError(`The setup command \`${command}\` took longer than ${timeoutSeconds} s and was ended. Mend it or raise its timeoutSeconds, then retry; "Show Setup Log" has its output.`)), timeoutSeconds * 1_000);
+  const timer = setTimeout(
+    () =>
+      stop.abort(
+        new WorktreeError(
+          `The setup command \`${command}\` took longer than ${timeoutSeconds} s and was ended. Mend it or raise its timeoutSeconds, then retry; "Show Setup Log" has its output.`,
+        ),
+      ),
+    timeoutSeconds * 1_000,
+  );
   const either = AbortSignal.any([signal, stop.signal]);
   const end = () => void endMarked(mark, child.pid ? { leader: child.pid } : {});
   either.addEventListener('abort', end, { once: true });
@@ -62,7 +80,10 @@ async function runCommand(branch: Branch, { command, timeoutSeconds }: SetupComm
     });
     either.throwIfAborted();
     appendFileSync(log, ended ? `(ended by ${ended})\n` : `(exit code ${code})\n`);
-    if (code !== 0) throw new WorktreeError(`The setup command \`${command}\` ended ${ended ? `by ${ended}` : `with exit code ${code}`}. "Show Setup Log" has its output; mend the cause and retry.`);
+    if (code !== 0)
+      throw new WorktreeError(
+        `The setup command \`${command}\` ended ${ended ? `by ${ended}` : `with exit code ${code}`}. "Show Setup Log" has its output; mend the cause and retry.`,
+      );
   } finally {
     clearTimeout(timer);
     either.removeEventListener('abort', end);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { choose } from '../../../src/agentHost/permissionChoice.ts';
 
 const options = [
-  { optionId: 'a', name: 'Always', kind: 'allow_always' }, { optionId: 'b', name: 'Once', kind: 'allow_once' }, { optionId: 'c', name: 'No', kind: 'reject_once' },
+  { optionId: 'a', name: 'Always', kind: 'allow_always' },
+  { optionId: 'b', name: 'Once', kind: 'allow_once' },
+  { optionId: 'c', name: 'No', kind: 'reject_once' },
 ];
 
 describe('The permission policy', () => {

@@ -11,9 +11,22 @@ describe('A turn in its host', () => {
     const folder = temporaryFolder();
     const runner = new TurnRunner({ hostId: 'h', onStatus: () => undefined, onEntries: () => undefined });
     await runner.run({
-      turnId: 't', attempt: 1, sessionId: 's', kind: 'note', title: 'a', prompt: 'a', attachments: [], repository: join(folder, 'repo'), branch: 'b',
-      worktree: join(folder, 'gone'), transcript: join(folder, 'transcripts', 's.jsonl'), agent: { id: 'test', name: 'Test Agent', command: process.execPath, args: [], env: {}, builtIn: false },
-      agentSessionId: null, permissions: 'ask', keepRunning: true, timeLimits: defaultTimeLimits,
+      turnId: 't',
+      attempt: 1,
+      sessionId: 's',
+      kind: 'note',
+      title: 'a',
+      prompt: 'a',
+      attachments: [],
+      repository: join(folder, 'repo'),
+      branch: 'b',
+      worktree: join(folder, 'gone'),
+      transcript: join(folder, 'transcripts', 's.jsonl'),
+      agent: { id: 'test', name: 'Test Agent', command: process.execPath, args: [], env: {}, builtIn: false },
+      agentSessionId: null,
+      permissions: 'ask',
+      keepRunning: true,
+      timeLimits: defaultTimeLimits,
     });
     assert.deepEqual([runner.status?.state, runner.status?.outcome, runner.status?.agentInfo], ['ended', 'failed', null]);
     assert.match(runner.status?.message ?? '', /^The worktree was deleted as the turn began\. Retry it/);

@@ -12,9 +12,22 @@ import { execFileSync } from 'node:child_process';
 describe('States', () => {
   it('change only as the tables say (requirement 35)', () => {
     const allowed = new Set([
-      'queued>starting', 'queued>cancelled', 'queued>failed', 'starting>running', 'starting>queued', 'starting>failed', 'starting>cancelled',
-      'starting>interrupted', 'starting>completed', 'running>completed', 'running>failed', 'running>cancelled', 'running>interrupted',
-      'failed>queued', 'cancelled>queued', 'interrupted>queued',
+      'queued>starting',
+      'queued>cancelled',
+      'queued>failed',
+      'starting>running',
+      'starting>queued',
+      'starting>failed',
+      'starting>cancelled',
+      'starting>interrupted',
+      'starting>completed',
+      'running>completed',
+      'running>failed',
+      'running>cancelled',
+      'running>interrupted',
+      'failed>queued',
+      'cancelled>queued',
+      'interrupted>queued',
     ]);
     for (const from of turnStates) {
       for (const to of turnStates) {
@@ -22,31 +35,41 @@ describe('States', () => {
         if (!allowed.has(`${from}>${to}`)) assert.throws(() => turnTransition(from, to), IllegalTransitionError);
       }
     }
-    for (const to of worktreeStates.filter((state) => state !== 'queued')) assert.throws(() => worktreeTransition('removed', to), IllegalTransitionError);
+    for (const to of worktreeStates.filter((state) => state !== 'queued'))
+      assert.throws(() => worktreeTransition('removed', to), IllegalTransitionError);
   });
 });
 
 const turn = fc.record({
-  id: fc.string({ minLength: 1, maxLength: 3 }), position: fc.integer({ min: 0, max: 5 }), state: fc.constantFrom(...turnStates), endedAt: fc.option(fc.integer({ min: 0, max: 5 })),
+  id: fc.string({ minLength: 1, maxLength: 3 }),
+  position: fc.integer({ min: 0, max: 5 }),
+  state: fc.constantFrom(...turnStates),
+  endedAt: fc.option(fc.integer({ min: 0, max: 5 })),
   endedOrder: fc.option(fc.integer({ min: 0, max: 5 })),
 });
 
 describe('Order', () => {
   it('is total: the same line whatever order the turns come in', () => {
-    fc.assert(fc.property(fc.uniqueArray(turn, { selector: ({ id }) => id }), fc.nat(), (turns, seed) => {
-      const shuffled = turns.toSorted((a, b) => ((a.id.charCodeAt(0) * 31 + seed) % 7) - ((b.id.charCodeAt(0) * 31 + seed) % 7));
-      assert.deepEqual(shuffled.toSorted(compareTurns), turns.toSorted(compareTurns));
-      assert.deepEqual(shuffled.toSorted(compareRows), turns.toSorted(compareRows));
-    }));
+    fc.assert(
+      fc.property(fc.uniqueArray(turn, { selector: ({ id }) => id }), fc.nat(), (turns, seed) => {
+        const shuffled = turns.toSorted(
+          (a, b) => ((a.id.charCodeAt(0) * 31 + seed) % 7) - ((b.id.charCodeAt(0) * 31 + seed) % 7),
+        );
+        assert.deepEqual(shuffled.toSorted(compareTurns), turns.toSorted(compareTurns));
+        assert.deepEqual(shuffled.toSorted(compareRows), turns.toSorted(compareRows));
+      }),
+    );
   });
 
   it('shows what waits in the order it runs, below what has ended (requirement 12, invariant 7)', () => {
-    fc.assert(fc.property(fc.uniqueArray(turn, { selector: ({ id }) => id }), (turns) => {
-      const rows = turns.toSorted(compareRows);
-      const line = rows.filter(({ state }) => !isEnded(state));
-      assert.deepEqual(line, line.toSorted(compareTurns));
-      assert.equal(rows.findLastIndex(({ state }) => isEnded(state)) + 1, rows.length - line.length);
-    }));
+    fc.assert(
+      fc.property(fc.uniqueArray(turn, { selector: ({ id }) => id }), (turns) => {
+        const rows = turns.toSorted(compareRows);
+        const line = rows.filter(({ state }) => !isEnded(state));
+        assert.deepEqual(line, line.toSorted(compareTurns));
+        assert.equal(rows.findLastIndex(({ state }) => isEnded(state)) + 1, rows.length - line.length);
+      }),
+    );
   });
 
   it('finds a position between any two until there is none', () => {
@@ -65,37 +88,50 @@ describe('Order', () => {
 describe('Names of branches', () => {
   it('are judged as git judges them', () => {
     const names = fc.stringMatching(/^[a-zA-Z0-9 .@{}~^:?*\\/_[\]-]{1,12}$/);
-    fc.assert(fc.property(names, (name) => {
-      let git = true;
-      try {
-        execFileSync('git', ['check-ref-format', '--branch', name], { stdio: 'ignore' });
-      } catch {
-        git = false;
-      }
-      if (branchNameProblem(name) === undefined) assert.ok(git, `git refuses ${JSON.stringify(name)}`);
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(names, (name) => {
+        let git = true;
+        try {
+          execFileSync('git', ['check-ref-format', '--branch', name], { stdio: 'ignore' });
+        } catch {
+          git = false;
+        }
+        if (branchNameProblem(name) === undefined) assert.ok(git, `git refuses ${JSON.stringify(name)}`);
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it('are made from prompts: readable, valid, not taken (requirement 26)', () => {
-    assert.equal(branchNameFromPrompt('Fix the login page!\nIt is broken', () => false), 'fix-the-login-page');
-    assert.equal(branchNameFromPrompt('Fix it', (name) => name === 'fix-it'), 'fix-it-2');
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (prompt) => {
-      const taken = new Set<string>();
-      for (let n = 0; n < 3; n += 1) {
-        const name = branchNameFromPrompt(prompt, (one) => taken.has(one));
-        assert.equal(branchNameProblem(name), undefined);
-        assert.ok(!taken.has(name));
-        taken.add(name);
-      }
-    }));
+    assert.equal(
+      branchNameFromPrompt('Fix the login page!\nIt is broken', () => false),
+      'fix-the-login-page',
+    );
+    assert.equal(
+      branchNameFromPrompt('Fix it', (name) => name === 'fix-it'),
+      'fix-it-2',
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (prompt) => {
+        const taken = new Set<string>();
+        for (let n = 0; n < 3; n += 1) {
+          const name = branchNameFromPrompt(prompt, (one) => taken.has(one));
+          assert.equal(branchNameProblem(name), undefined);
+          assert.ok(!taken.has(name));
+          taken.add(name);
+        }
+      }),
+    );
   });
 
   it('come with a title of one line', () => {
     assert.equal(titleFromPrompt('\n  Fix   the login  \nmore'), 'Fix the login');
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (prompt) => {
-      const title = titleFromPrompt(prompt);
-      assert.ok(title !== '' && !title.includes('\n') && Array.from(title).length <= 61);
-    }));
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (prompt) => {
+        const title = titleFromPrompt(prompt);
+        assert.ok(title !== '' && !title.includes('\n') && Array.from(title).length <= 61);
+      }),
+    );
   });
 });
 

@@ -36,10 +36,13 @@ describe('A start that was decided on', () => {
     const outside: Outside = {
       makeHosts: (options) => {
         const hosts = world.makeHosts(options);
-        return { ...hosts, take: async (...args) => {
-          await gate.pass();
-          return hosts.take(...args);
-        } };
+        return {
+          ...hosts,
+          take: async (...args) => {
+            await gate.pass();
+            return hosts.take(...args);
+          },
+        };
       },
       steps: { resolveBase: async () => ({}), createWorktree: step, copyFiles: step, runSetup: step },
       removeWorktree: async () => undefined,
@@ -49,7 +52,8 @@ describe('A start that was decided on', () => {
     running.push(engine);
     return { engine, gate };
   };
-  const queued = async ({ engine }: TestEngine, branch: string, prompt: string) => (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
+  const queued = async ({ engine }: TestEngine, branch: string, prompt: string) =>
+    (await engine.owner()).queue.enqueue({ branch, kind: 'note', prompt });
   const states = ({ engine }: TestEngine, ...turnIds: string[]) => turnIds.map((id) => turnState(engine, id));
   /** Lets those at the gate go on, until what they wanted to write is written or refused. */
   const passed = async ({ engine }: TestEngine, gate: Gate) => {
@@ -58,7 +62,8 @@ describe('A start that was decided on', () => {
     await new Promise((resolve) => setImmediate(resolve));
     await store.commit(() => undefined);
   };
-  const atTheGate = ({ engine }: TestEngine, gate: Gate, count: number) => until(engine, () => gate.waiting === count, `${count} wait at the gate`);
+  const atTheGate = ({ engine }: TestEngine, gate: Gate, count: number) =>
+    until(engine, () => gate.waiting === count, `${count} wait at the gate`);
 
   it('gives way to a turn that is moved before it meanwhile (invariant 7)', async () => {
     const { engine, gate } = one();

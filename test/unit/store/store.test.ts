@@ -11,7 +11,10 @@ import { removeTemporaryFolders, temporaryFolder } from '../../support/temporary
 
 const addBranch = (store: Store, id: string) => store.commit((tx) => tx.insert('branch', branchRow(id)));
 const branchIds = (store: Store) => Array.from(store.state.branches(), (branch) => branch.id).sort();
-const journals = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('journal-')).sort();
+const journals = (folder: string) =>
+  readdirSync(folder)
+    .filter((name) => name.startsWith('journal-'))
+    .sort();
 
 /** The real file system, with one operation replaced. */
 function withFaults(faults: { write?: (data: Uint8Array) => number | undefined; datasync?: () => void }): StoreFileSystem {
@@ -43,7 +46,12 @@ describe('The store', () => {
   it('has the same columns in SQL as in its types', () => {
     const database = makeDatabase();
     database.migrate();
-    const row = { branch: branchRow('b'), session: sessionRow('s', 'b'), turn: turnRow('t', 's', 'b'), event: { id: 1, at: 1, branchId: 'b', turnId: null, kind: 'queued' } };
+    const row = {
+      branch: branchRow('b'),
+      session: sessionRow('s', 'b'),
+      turn: turnRow('t', 's', 'b'),
+      event: { id: 1, at: 1, branchId: 'b', turnId: null, kind: 'queued' },
+    };
     for (const table of tableNames) {
       database.apply(['+', table, row[table] as unknown as Record<string, unknown>]);
       assert.deepEqual(database.select(table), [row[table]]);
@@ -56,9 +64,53 @@ describe('The store', () => {
     const database = makeDatabase();
     database.migrate();
     const rows = {
-      branch: branchRow('b', { base: 'base', baseSha: 'sha', worktreeState: 'failed', worktreeStep: 'runSetup', worktreePath: '/w', worktreeError: { message: 'It "failed"\n☃', step: 'runSetup' }, adopted: true, backgroundSetup: 'done', paused: 'user', unread: true, createdAt: 11, changedAt: 12, madeOrder: 13 }),
-      session: sessionRow('s', 'b', { kind: 'review', agent: 'a', createdAt: 21, agentSessionId: 'as', agentInfo: 'ai', worktreePath: '/w', tipSha: 't', mergeBaseSha: 'm', retired: 'r', closed: true, unread: true, madeOrder: 22 }),
-      turn: turnRow('t', 's', 'b', { state: 'running', prompt: 'nul \u0000 and \u2028', attachments: [{ name: 'n', mimeType: 'm', sha256: 'h', size: 1 }], position: 1 / 3 + 1e-15, queuedAt: 31, startedAt: 32, endedAt: 33, startSha: 'x', endSha: 'y', error: { message: 'e' }, hostId: 'h', attempt: 3, cancelRequested: true, permission: { id: 'p', title: 'q', options: [] }, silentSince: 34, endedOrder: 35 }),
+      branch: branchRow('b', {
+        base: 'base',
+        baseSha: 'sha',
+        worktreeState: 'failed',
+        worktreeStep: 'runSetup',
+        worktreePath: '/w',
+        worktreeError: { message: 'It "failed"\n☃', step: 'runSetup' },
+        adopted: true,
+        backgroundSetup: 'done',
+        paused: 'user',
+        unread: true,
+        createdAt: 11,
+        changedAt: 12,
+        madeOrder: 13,
+      }),
+      session: sessionRow('s', 'b', {
+        kind: 'review',
+        agent: 'a',
+        createdAt: 21,
+        agentSessionId: 'as',
+        agentInfo: 'ai',
+        worktreePath: '/w',
+        tipSha: 't',
+        mergeBaseSha: 'm',
+        retired: 'r',
+        closed: true,
+        unread: true,
+        madeOrder: 22,
+      }),
+      turn: turnRow('t', 's', 'b', {
+        state: 'running',
+        prompt: 'nul \u0000 and \u2028',
+        attachments: [{ name: 'n', mimeType: 'm', sha256: 'h', size: 1 }],
+        position: 1 / 3 + 1e-15,
+        queuedAt: 31,
+        startedAt: 32,
+        endedAt: 33,
+        startSha: 'x',
+        endSha: 'y',
+        error: { message: 'e' },
+        hostId: 'h',
+        attempt: 3,
+        cancelRequested: true,
+        permission: { id: 'p', title: 'q', options: [] },
+        silentSince: 34,
+        endedOrder: 35,
+      }),
     };
     for (const table of ['branch', 'session', 'turn'] as const) {
       database.apply(['+', table, rows[table] as unknown as Record<string, unknown>]);
@@ -81,7 +133,10 @@ describe('The store', () => {
     });
     const second = await openStore(folder);
     assert.deepEqual(second.store.state.turn('t'), turnRow('t', 's', 'a', { prompt: 'fix ☃\n"it"' }));
-    assert.deepEqual(second.store.eventsOf('t').map((event) => event.kind), ['queued']);
+    assert.deepEqual(
+      second.store.eventsOf('t').map((event) => event.kind),
+      ['queued'],
+    );
     assert.deepEqual(second.problems, []);
   });
 
@@ -109,7 +164,10 @@ describe('The store', () => {
       addBranch(store, 'a'),
       addBranch(store, 'c'),
     ]);
-    assert.deepEqual(results.map((result) => result.status), ['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ['fulfilled', 'rejected', 'rejected', 'fulfilled'],
+    );
     assert.deepEqual(branchIds(store), ['a', 'c']);
     assert.deepEqual(branchIds((await openStore(folder)).store), ['a', 'c']);
   });
@@ -117,7 +175,14 @@ describe('The store', () => {
   it('shares one sync among the commits that arrive together', async () => {
     const folder = temporaryFolder();
     let syncs = 0;
-    const { store } = await openStore(folder, withFaults({ datasync: () => { syncs += 1; } }));
+    const { store } = await openStore(
+      folder,
+      withFaults({
+        datasync: () => {
+          syncs += 1;
+        },
+      }),
+    );
     syncs = 0;
     await Promise.all(Array.from({ length: 50 }, (_, index) => addBranch(store, `b${index}`)));
     assert.equal(syncs, 1);
@@ -126,7 +191,14 @@ describe('The store', () => {
   it('shows a change to readers only once it is durable', async () => {
     const seen: string[][] = [];
     let watched: Store | undefined;
-    const { store } = await openStore(temporaryFolder(), withFaults({ datasync: () => { if (watched) seen.push(branchIds(watched)); } }));
+    const { store } = await openStore(
+      temporaryFolder(),
+      withFaults({
+        datasync: () => {
+          if (watched) seen.push(branchIds(watched));
+        },
+      }),
+    );
     watched = store;
     await addBranch(store, 'a');
     assert.deepEqual(seen, [[]]);
@@ -150,14 +222,30 @@ describe('The store', () => {
     assert.deepEqual(branchIds((await openStore(folder)).store), ['a']);
   });
 
-  for (const [code, words] of [['ENOSPC', /disk is full.*Free some space/], ['EIO', /could not be saved/]] as const) {
+  for (const [code, words] of [
+    ['ENOSPC', /disk is full.*Free some space/],
+    ['EIO', /could not be saved/],
+  ] as const) {
     it(`refuses with what to do when a write fails with ${code}, and goes on when the disk does`, async () => {
       const folder = temporaryFolder();
       let broken = false;
-      const { store } = await openStore(folder, withFaults({ datasync: () => { if (broken) { broken = false; throw systemError(code); } } }));
+      const { store } = await openStore(
+        folder,
+        withFaults({
+          datasync: () => {
+            if (broken) {
+              broken = false;
+              throw systemError(code);
+            }
+          },
+        }),
+      );
       await addBranch(store, 'a');
       broken = true;
-      await assert.rejects(addBranch(store, 'b'), (error: unknown) => error instanceof StorageError && words.test(error.message) && !error.outcomeUnknown);
+      await assert.rejects(
+        addBranch(store, 'b'),
+        (error: unknown) => error instanceof StorageError && words.test(error.message) && !error.outcomeUnknown,
+      );
       // Refused is not there, also for whoever opens the files as they are now.
       const copy = temporaryFolder();
       for (const name of readdirSync(folder)) copyFileSync(join(folder, name), join(copy, name));
@@ -172,7 +260,14 @@ describe('The store', () => {
 
   it('says that the outcome is unknown, and takes no more, when a failed write cannot be taken back', async () => {
     let broken = false;
-    const { store } = await openStore(temporaryFolder(), withFaults({ datasync: () => { if (broken) throw systemError('EIO'); } }));
+    const { store } = await openStore(
+      temporaryFolder(),
+      withFaults({
+        datasync: () => {
+          if (broken) throw systemError('EIO');
+        },
+      }),
+    );
     broken = true;
     await assert.rejects(addBranch(store, 'a'), (error: unknown) => error instanceof StorageError && error.outcomeUnknown);
     assert.equal(store.mode, 'readOnly');
@@ -201,7 +296,10 @@ describe('The store', () => {
     const older = await openStore(folder, nodeFileSystem, 'older');
     await addBranch(older.store, 'a');
     const newer = await openStore(folder, nodeFileSystem, 'newer');
-    await assert.rejects(addBranch(older.store, 'stray'), (error: unknown) => error instanceof StorageError && /taken over/.test(error.message));
+    await assert.rejects(
+      addBranch(older.store, 'stray'),
+      (error: unknown) => error instanceof StorageError && /taken over/.test(error.message),
+    );
     await addBranch(newer.store, 'b');
     await assert.rejects(addBranch(older.store, 'stray too'), StorageError);
     const third = await openStore(folder, nodeFileSystem, 'third');
@@ -255,7 +353,14 @@ describe('The store', () => {
     const content = readFileSync(path, 'latin1').replace(/\0+$/, '');
     const last = content.trimEnd().split('\n').at(-1) as string;
     const [seq, , batch] = JSON.parse(last.slice(9)) as [number, string, number];
-    const record = { seq: seq + 1, batch: batch + 1, index: 0, count: 1, changes: 2, mutations: [['~', 'branch', 'a', { changedAt: 99 }] as Mutation] };
+    const record = {
+      seq: seq + 1,
+      batch: batch + 1,
+      index: 0,
+      count: 1,
+      changes: 2,
+      mutations: [['~', 'branch', 'a', { changedAt: 99 }] as Mutation],
+    };
     writeFileSync(path, content + encodeRecord(record, last.slice(0, 8)).line, 'latin1');
     const again = await openStore(folder);
     assert.equal(again.store.state.branch('a')?.changedAt, 1);
@@ -269,7 +374,10 @@ describe('The store', () => {
       await addBranch(store, id);
       await store.close();
     }
-    const newest = readdirSync(folder).filter((name) => name.startsWith('index-')).sort().at(-1) as string;
+    const newest = readdirSync(folder)
+      .filter((name) => name.startsWith('index-'))
+      .sort()
+      .at(-1) as string;
     const image = readFileSync(join(folder, newest));
     image[5_000] = (image[5_000] as number) ^ 0xff;
     writeFileSync(join(folder, newest), image);

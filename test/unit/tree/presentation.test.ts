@@ -26,12 +26,16 @@ describe('Rows of the tree', () => {
       [branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'runSetup' })],
       [sessionRow('s1', 'b'), sessionRow('s2', 'b', { kind: 'note' }), sessionRow('s3', 'b', { kind: 'review' })],
       [
-        turnRow('t1', 's1', 'b', { position: 2 }), turnRow('t2', 's2', 'b', { position: 1 }),
+        turnRow('t1', 's1', 'b', { position: 2 }),
+        turnRow('t2', 's2', 'b', { position: 1 }),
         turnRow('t3', 's3', 'b', { state: 'failed', position: 0, startedAt: 1, endedAt: 2, error: { message: 'Exit 1' } }),
       ],
     );
     assert.deepEqual(labels(state, 'b'), [
-      'Worktree of b: Running setup (4 of 4)', 'Review s3, failed', 'Note s2, waits for the worktree', 'Commit s1, waits for the worktree, place 2',
+      'Worktree of b: Running setup (4 of 4)',
+      'Review s3, failed',
+      'Note s2, waits for the worktree',
+      'Commit s1, waits for the worktree, place 2',
     ]);
     assert.equal(labels(state, 'b', 10, false).at(-1), 'Commit s1, waits: workspace is not trusted, place 2');
   });
@@ -39,13 +43,20 @@ describe('Rows of the tree', () => {
   it('say how long a step has taken once it has taken long', () => {
     const state = stateOf([branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'runSetup', changedAt: 0 })], [], []);
     const queue = queueSnapshot(state, { catalog: makeCatalog({}, 'shellAgent.js'), limit: 4, trusted: true, inFlight: 0 });
-    const said = (now: number) => rowOf({ type: 'worktree', branchId: 'b' }, { state, queue, agentName: (id) => id, now })?.description;
+    const said = (now: number) =>
+      rowOf({ type: 'worktree', branchId: 'b' }, { state, queue, agentName: (id) => id, now })?.description;
     assert.deepEqual([said(12_000), said(30_000), said(150_000)], ['', '30 s', '2 min']);
   });
 
   it('leave out what ended long ago until it is asked for, and branches that were removed', () => {
-    const ended = Array.from({ length: 30 }, (_, n) => turnRow(`t${n}`, 's', 'b', { state: 'completed', position: n, startedAt: n, endedAt: n }));
-    const state = stateOf([branchRow('b', { worktreeState: 'ready' }), branchRow('gone', { worktreeState: 'removed' })], [sessionRow('s', 'b')], ended);
+    const ended = Array.from({ length: 30 }, (_, n) =>
+      turnRow(`t${n}`, 's', 'b', { state: 'completed', position: n, startedAt: n, endedAt: n }),
+    );
+    const state = stateOf(
+      [branchRow('b', { worktreeState: 'ready' }), branchRow('gone', { worktreeState: 'removed' })],
+      [sessionRow('s', 'b')],
+      ended,
+    );
     assert.equal(labels(state, 'b')[0], 'Show 20 earlier turns');
     assert.equal(labels(state, 'b').length, 11);
     assert.deepEqual(rootsOf(state), [{ type: 'branch', branchId: 'b' }]);
@@ -53,7 +64,10 @@ describe('Rows of the tree', () => {
 
   it('are grouped by repository when there are several', () => {
     const state = stateOf([branchRow('a'), branchRow('b', { repository: '/other' })], [], []);
-    assert.deepEqual(rootsOf(state).map(({ type }) => type), ['repository', 'repository']);
+    assert.deepEqual(
+      rootsOf(state).map(({ type }) => type),
+      ['repository', 'repository'],
+    );
   });
 });
 
@@ -68,10 +82,16 @@ describe('The status bar', () => {
     const queued = turnRow('u', 's', 'b', { position: 2 });
     assert.equal(statusText(stateOf([ready], [session], [running, queued]), false)?.text, '$(loading~spin) 1 running, 1 queued');
     const preparing = branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'copyFiles' });
-    assert.equal(statusText(stateOf([preparing], [session], [queued]), false)?.text, '$(loading~spin) b: Copying files (3 of 4) · 1 queued');
+    assert.equal(
+      statusText(stateOf([preparing], [session], [queued]), false)?.text,
+      '$(loading~spin) b: Copying files (3 of 4) · 1 queued',
+    );
     const asking = { ...running, permission: { id: 'p', title: 'Run it', options: [] } };
     assert.deepEqual(statusText(stateOf([ready], [session], [asking]), false), {
-      text: '$(bell-dot) Approval needed · 1 running', tooltip: 'Run it', warning: true, target: { branchId: 'b', turnId: 't' },
+      text: '$(bell-dot) Approval needed · 1 running',
+      tooltip: 'Run it',
+      warning: true,
+      target: { branchId: 'b', turnId: 't' },
     });
   });
 });
