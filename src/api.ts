@@ -5,15 +5,17 @@ import type { BranchlineApi, BranchSnapshot, QueueSessionInput, SessionSnapshot,
 import { RefusedError } from './model/errors.ts';
 import { compareRows } from './model/order.ts';
 import { type Branch, type Session, sessionKinds, type Turn } from './model/types.ts';
+import type { Commit, Work } from './model/work.ts';
 import type { Engine, Owner } from './sessions/engine.ts';
 import { type QueueSnapshot, waitingFor } from './sessions/nextTurn.ts';
 import { sessionState } from './sessions/sessionState.ts';
+import { heldInWords } from './sessions/words.ts';
 import { readTranscript, transcriptPath } from './store/transcripts.ts';
 
 const attachmentSchema = z
   .object({ name: z.string().min(1), mimeType: z.string().min(1), path: z.string().optional(), base64: z.base64().optional() })
   .refine(({ path, base64 }) => (path === undefined) !== (base64 === undefined), 'an attachment needs either a path or base64');
-const promptSchema = z.object({ prompt: z.string(), attachments: z.array(attachmentSchema).optional() });
+const promptSchema = z.strictObject({ prompt: z.string(), attachments: z.array(attachmentSchema).optional() });
 const queueSessionSchema = promptSchema.extend({
   repository: z.string().optional(),
   branch: z.string().optional(),
@@ -23,6 +25,7 @@ const queueSessionSchema = promptSchema.extend({
   title: z.string().optional(),
 });
 const moveSchema = z.object({ before: z.string().nullable() });
+const commitSchema = z.strictObject({ message: z.string().optional() });
 const idSchema = z.string().min(1);
 
 /** Checks what came from outside; throws RefusedError that names what is wrong. */
@@ -55,7 +58,10 @@ export function makeApi(engine: Engine | undefined): { api: BranchlineApi; dispo
         checked(promptSchema, input, 'What to queue'),
       ),
     cancelTurn: async (id) => (await owner()).queue.cancel(turn(id)),
-    retryTurn: async (id) => (await owner()).queue.retry(turn(id)),
+    retryTurn: async (id) => (await owner()).work.retry(turn(id)),
+    commitTurn: async (id, options) =>
+      (await owner()).work.commit(turn(id), checked(commitSchema, options ?? {}, 'The options of the commit')),
+    discardWork: async (id) => (await owner()).work.discard(turn(id)),
     removeTurn: async (id) => void (await (await owner()).queue.remove(turn(id))),
     moveTurn: async (id, target) => (await owner()).queue.move(turn(id), checked(moveSchema, target, 'The place to move to')),
     pauseQueue: async (id) => (await owner()).queue.pause(branch(id)),
@@ -89,6 +95,16 @@ export function snapshotOf(engine: Engine): Snapshot {
   return { branches: branches.map((branch) => branchSnapshot(engine, branch, queue)) };
 }
 
+function commitSnapshot(commit: Commit, branch: string): NonNullable<TurnSnapshot['commit']> {
+  if (commit.state === 'made') return { state: 'made', sha: commit.sha, files: commit.files };
+  const message = heldInWords(commit, branch);
+  return { state: 'held', ...(message === undefined ? {} : { message }) };
+}
+
+function workSnapshot({ files, added, removed, ref }: Work): NonNullable<TurnSnapshot['work']> {
+  return { files, added, removed, ...(ref === undefined ? {} : { ref }) };
+}
+
 function branchSnapshot({ state }: Engine, branch: Branch, queue: QueueSnapshot): BranchSnapshot {
   const line = queue.branches.get(branch.id);
   const turnSnapshot = (turn: Turn): TurnSnapshot => {
@@ -106,6 +122,8 @@ function branchSnapshot({ state }: Engine, branch: Branch, queue: QueueSnapshot)
       ...(turn.endedAt === null ? {} : { endedAt: turn.endedAt }),
       ...(turn.startSha === null ? {} : { startSha: turn.startSha }),
       ...(turn.endSha === null ? {} : { endSha: turn.endSha }),
+      ...(turn.commit === null ? {} : { commit: commitSnapshot(turn.commit, branch.name) }),
+      ...(turn.work === null ? {} : { work: workSnapshot(turn.work) }),
     };
   };
   const sessionSnapshot = (session: Session): SessionSnapshot => {

@@ -7,7 +7,16 @@
 import type { Event } from 'vscode';
 
 export type SessionKind = 'commit' | 'note' | 'review';
-export type WorktreeState = 'queued' | 'provisioning' | 'ready' | 'failed' | 'missing' | 'removing' | 'removed';
+export type WorktreeState =
+  | 'queued'
+  | 'provisioning'
+  | 'ready'
+  | 'failed'
+  | 'missing'
+  | 'unreachable'
+  | 'removing'
+  | 'removalFailed'
+  | 'removed';
 export type SessionState =
   | 'pendingProvision'
   | 'pendingStart'
@@ -83,6 +92,16 @@ export interface TurnSnapshot {
   endedAt?: number;
   startSha?: string;
   endSha?: string;
+  /** What became of the commit of its work; missing where none was to be made. */
+  commit?: {
+    state: 'made' | 'held';
+    sha?: string;
+    files?: number;
+    /** Why it is held, and what to do. */
+    message?: string;
+  };
+  /** How the worktree differs between its start and its end; `ref` keeps it while no commit of the branch has it. */
+  work?: { files: number; added: number; removed: number; ref?: string };
 }
 
 export interface SessionSnapshot {
@@ -129,8 +148,13 @@ export interface BranchlineApi {
   /** Queues a follow-up at the end of the branch's line. */
   queueTurn(sessionId: string, input: QueueTurnInput): Promise<QueuedIds>;
   cancelTurn(turnId: string): Promise<void>;
+  /** Runs a turn again; of one whose commit is held, commits again and sends nothing. */
   retryTurn(turnId: string): Promise<void>;
   removeTurn(turnId: string): Promise<void>;
+  /** Commits what is left of an ended turn's work; no agent is asked. Rejects when git says no again. */
+  commitTurn(turnId: string, options?: { message?: string }): Promise<{ sha: string; files: number }>;
+  /** Takes back what an ended turn left uncommitted; `kept` are paths that were changed after it. */
+  discardWork(turnId: string): Promise<{ discarded: string[]; kept: string[] }>;
   /** Puts a queued turn before another one of its branch, or at the end for null. */
   moveTurn(turnId: string, target: { before: string | null }): Promise<void>;
   pauseQueue(branchId: string): Promise<void>;

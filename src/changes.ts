@@ -2,9 +2,9 @@
 import * as vscode from 'vscode';
 import { Git } from './git/git.ts';
 import { RefusedError } from './model/errors.ts';
-import { isActive } from './model/transitions.ts';
 import type { Branch, Session, Turn } from './model/types.ts';
 import type { Projection } from './store/projection.ts';
+import { changesOfBranch, changesOfSession, changesOfTurn, type FoundChanges } from './work/changes.ts';
 
 const scheme = 'branchline-git';
 
@@ -68,64 +68,41 @@ export class Changes implements vscode.Disposable {
     });
   }
 
-  ofTurn(turn: Turn): Promise<OpenedChanges> {
+  async ofTurn(turn: Turn): Promise<OpenedChanges> {
     const session = this.#state().session(turn.sessionId);
-    if (session?.kind === 'review') return this.ofSession(session);
-    const title = session?.title ?? 'Turn';
-    if (!turn.startSha) throw new RefusedError(`"${title}" has not begun, so there are no changes yet.`);
-    return this.#open(
-      title,
-      this.#branch(turn.branchId),
-      turn.startSha,
-      isActive(turn.state) ? undefined : (turn.endSha ?? undefined),
-    );
+    if (!session) throw new RefusedError('This turn is not in the queue any more.');
+    const branch = this.#branch(turn.branchId);
+    return this.#open(session.title, branch, await changesOfTurn(branch, session, turn));
   }
 
-  /** From the start of the session's first turn to the end of its last; of a review what it reviewed (requirement 10). */
-  ofSession(session: Session): Promise<OpenedChanges> {
+  async ofSession(session: Session): Promise<OpenedChanges> {
     const branch = this.#branch(session.branchId);
-    if (session.kind === 'review') {
-      if (!session.tipSha || !session.mergeBaseSha)
-        throw new RefusedError('This review has not started, so it has no commits yet.');
-      return this.#open(session.title, branch, session.mergeBaseSha, session.tipSha);
-    }
-    const turns = this.#state()
-      .turnsOf(session.id)
-      .filter((turn) => turn.startSha !== null);
-    const [first, last] = [turns[0], turns.at(-1)];
-    if (!first?.startSha || !last) throw new RefusedError(`"${session.title}" has not begun, so there are no changes yet.`);
-    return this.#open(session.title, branch, first.startSha, isActive(last.state) ? undefined : (last.endSha ?? undefined));
+    return this.#open(session.title, branch, await changesOfSession(branch, session, this.#state().turnsOf(session.id)));
   }
 
-  /** From where the branch left its base to its worktree as it is now. */
   async ofBranch(branch: Branch): Promise<OpenedChanges> {
-    if (!branch.worktreePath || !branch.baseSha)
-      throw new RefusedError(
-        `The worktree of "${branch.name}" is not there yet. It is made when a turn is queued on the branch.`,
-      );
-    const git = new Git(branch.worktreePath);
-    const base = (branch.base && (await git.commit(branch.base))) || branch.baseSha;
-    const from = (await git.line('merge-base', base, 'HEAD')) ?? branch.baseSha;
-    return this.#open(branch.name, branch, from, undefined);
+    return this.#open(branch.name, branch, await changesOfBranch(branch));
   }
 
-  async #open(title: string, branch: Branch, from: string, to: string | undefined): Promise<OpenedChanges> {
-    const folder = to === undefined ? (branch.worktreePath ?? branch.repository) : branch.repository;
-    const changes = await new Git(folder).changesBetween(from, to);
-    if (changes.length === 0) throw new RefusedError(`"${title}" has changed no files.`);
+  async #open(title: string, branch: Branch, { from, to, files }: FoundChanges): Promise<OpenedChanges> {
+    const shown = files.filter(({ isRepository }) => !isRepository); // Of a repository inside only the commit's name is known here.
+    if (shown.length === 0)
+      throw new RefusedError(
+        files.length === 0
+          ? `"${title}" has changed no files.`
+          : `"${title}" has changed no files here, only which commits of repositories inside are used.`,
+      );
+    const folder = vscode.Uri.file(branch.worktreePath ?? branch.repository);
     const at = (sha: string, path: string) =>
       vscode.Uri.from({ scheme, path: `/${path}`, query: JSON.stringify({ repository: branch.repository, sha }) });
-    const now = (path: string) => (to === undefined ? vscode.Uri.joinPath(vscode.Uri.file(folder), path) : at(to, path));
-    const resources = changes.map((change) => {
-      const label = vscode.Uri.joinPath(vscode.Uri.file(branch.worktreePath ?? branch.repository), change.path);
-      return [
-        label,
-        change.kind === 'added' ? undefined : at(from, change.from),
-        change.kind === 'deleted' ? undefined : now(change.path),
-      ];
-    });
+    const now = (path: string) => (to === undefined ? vscode.Uri.joinPath(folder, path) : at(to, path));
+    const resources = shown.map(({ path, kind }) => [
+      vscode.Uri.joinPath(folder, path),
+      kind === 'added' ? undefined : at(from, path),
+      kind === 'deleted' ? undefined : now(path),
+    ]);
     await vscode.commands.executeCommand('vscode.changes', `${title} (${branch.name})`, resources);
-    return { from, to, files: changes.map((change) => change.path) };
+    return { from, to, files: shown.map(({ path }) => path) };
   }
 
   #branch(branchId: string): Branch {

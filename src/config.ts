@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import * as z from 'zod';
 import { permissionPolicies } from './agentHost/protocol.ts';
+import { defaultCommitTemplate } from './sessions/commitMessage.ts';
 import type { EngineSettings } from './sessions/engine.ts';
 import { defaultLocation, defaultSetupTimeout, type SetupCommand, type WorktreeSettings } from './worktrees/settings.ts';
 
@@ -52,6 +53,7 @@ export class Config implements vscode.Disposable {
       permissions: () => this.#value('permissions', z.enum(permissionPolicies), 'ask'),
       autoReview: () => this.#value('autoReview', z.boolean(), false),
       keepRunning: () => this.#value('sessions.keepRunning', z.boolean(), true),
+      commitTemplate: () => this.#value('commit.message', z.string(), defaultCommitTemplate),
     };
   }
 

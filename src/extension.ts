@@ -24,7 +24,7 @@ import { BranchesView } from './tree/branchesView.ts';
 import { Drafts } from './webview/drafts.ts';
 import { TimelineView } from './webview/timelineView.ts';
 import { openFolders, ownCheckouts, storageFolder } from './workspace.ts';
-import { findRepository } from './worktrees/repositories.ts';
+import { findRepository } from './git/repository.ts';
 
 let running: Engine | undefined;
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
-import { findRepository } from './worktrees/repositories.ts';
+import { findRepository } from './git/repository.ts';
 
 /** Paths of the open folders; the one of the active editor first, for it is the one meant when none is named. */
 export function openFolders(): string[] {

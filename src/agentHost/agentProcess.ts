@@ -22,15 +22,15 @@ import {
   type SessionUpdate,
 } from '@agentclientprotocol/sdk';
 import { AgentError, messageOf } from '../model/errors.ts';
-import { endMarked, markVariable, userEnvironment } from '../platform/processes.ts';
+import { agentEnvironment, type Place } from '../platform/environment.ts';
+import { endMarked, markVariable } from '../platform/processes.ts';
 import { runtimeFolder } from '../platform/runtimeFolder.ts';
 import type { AgentProgram } from './protocol.ts';
 
 export interface AgentProcessOptions {
   program: AgentProgram;
   cwd: string;
-  /** Variables that say where the agent works (`BRANCHLINE_...`). */
-  environment: Record<string, string>;
+  place: Place;
   /** Found in the environment of everything that the agent starts. */
   mark: string;
   /** Milliseconds for each answer until it has the prompt. */
@@ -49,7 +49,7 @@ export class AgentProcess {
   readonly #temporary: string | undefined;
   #stderr = '';
   #capabilities: AgentCapabilities = {};
-  /** False while a load replays what we have already. */
+  /** False until the first prompt: what a load replays we have already. */
   #listening = false;
   /** Name and version, as the agent gives them. */
   info: string | undefined;
@@ -112,11 +112,11 @@ export class AgentProcess {
       stdio: ['pipe', 'pipe', 'pipe'],
       windowsHide: true,
       env: {
-        ...userEnvironment(),
-        ...(temporary ? { TMPDIR: temporary, TMP: temporary, TEMP: temporary } : {}),
-        ...(program.builtIn ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
-        ...program.env,
-        ...options.environment,
+        ...agentEnvironment(options.place, {
+          ...(temporary ? { TMPDIR: temporary, TMP: temporary, TEMP: temporary } : {}),
+          ...(program.builtIn ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
+          ...program.env,
+        }),
         [markVariable]: options.mark,
       },
     });
@@ -199,7 +199,7 @@ export class AgentProcess {
         )) ?? {}
       );
     } finally {
-      this.#listening = false;
+      if (this.hasExited) this.#listening = false; // Else it may go on in the background, and say so.
     }
   }
 

@@ -51,7 +51,7 @@ const runner = new TurnRunner({
 function arm(): void {
   clearTimeout(timer);
   const alone = clients.size === 0;
-  if (runner.isActive && (keepRunning || !alone)) return;
+  if (runner.isNeeded && (keepRunning || !alone)) return;
   const wait = runner.isActive ? lonelyWithoutWindow : alone ? lonelyTime : idleTime;
   timer = setTimeout(() => {
     if (runner.isActive) {

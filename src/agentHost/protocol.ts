@@ -3,6 +3,7 @@
  * time, so one that is lost or doubled does no harm.
  */
 import * as z from 'zod';
+import { conclusionSchema } from '../model/work.ts';
 import { permissionSchema, transcriptEntrySchema, turnOutcomes } from '../model/transcript.ts';
 
 export const hostProtocolVersion = 1;
@@ -52,6 +53,14 @@ export const jobSchema = z.object({
   /** The agent's own id of the conversation to go on with, or null for a new one. */
   agentSessionId: z.string().nullable(),
   permissions: z.enum(permissionPolicies),
+  /** Paths of links that Branchline made in the worktree: they are never changes. */
+  links: z.array(z.string()).default([]),
+  /** Message of the commit of the turn's work; without one, the title. */
+  commitMessage: z.string().optional(),
+  /** Earlier turns of the branch whose commits are held, with the trees before and after them. */
+  held: z.array(z.object({ turnId: z.string(), from: z.string(), to: z.string() })).default([]),
+  /** The one among them that this turn is to mend. */
+  mends: z.string().nullable().default(null),
   /** False: the agent is ended when no window is there for a while. */
   keepRunning: z.boolean(),
   timeLimits: timeLimits.default(defaultTimeLimits),
@@ -85,6 +94,12 @@ export const turnStatusSchema = z.object({
   message: z.string().nullable(),
   /** Set when the agent can't go on with this conversation. */
   retired: z.string().nullable(),
+  /** Content of the worktree when it began. */
+  startTree: z.string().nullable().default(null),
+  /** What became of its work; null until it has ended. */
+  conclusion: conclusionSchema.nullable().default(null),
+  /** What an agent of this host did after the end of an earlier turn. */
+  late: z.object({ turnId: z.string(), attempt: z.number(), conclusion: conclusionSchema }).nullable().default(null),
 });
 export type TurnStatus = z.infer<typeof turnStatusSchema>;
 

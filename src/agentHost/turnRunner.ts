@@ -2,8 +2,12 @@
  * Runs the turns of one session, one at a time.
  *
  * A turn: starting (prompt written down; claim on the worktree taken; agent there, conversation open) -> the hand-over is
- * durable -> running (the agent has the prompt) -> what it left is committed -> its end is durable -> ended (announced).
- * From every step a failure or a cancel leads to ended; the claim is released on every way out.
+ * durable, with where the turn begins -> running (the agent has the prompt) -> the agent's answer is written down -> its work is
+ * found, committed or kept -> its end is durable -> ended (announced). From every step a failure or a cancel leads to ended; the claim
+ * is released on every way out.
+ *
+ * An agent may go on after its turn. What it says then is written under that turn, marked as late; what it changes then is that turn's
+ * work, too, taken in when it has been quiet for a while, or before the next turn begins.
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,20 +15,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { ContentBlock, RequestPermissionRequest, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk';
 import { Git, type GitOptions } from '../git/git.ts';
+import { difference } from '../git/trees.ts';
 import { AgentError, messageOf } from '../model/errors.ts';
-import { randomId } from '../model/ids.ts';
 import type { TranscriptDraft, TranscriptEntry, TurnOutcome } from '../model/transcript.ts';
-import { acquireWhenFree, type Exclusive } from '../platform/exclusive.ts';
+import type { Beginning, Conclusion } from '../model/work.ts';
+import { claim, claimNow, worktreeClaim } from '../platform/claims.ts';
+import type { Exclusive } from '../platform/exclusive.ts';
 import { confined, isInside } from '../platform/paths.ts';
 import { endMarked } from '../platform/processes.ts';
 import { readAttachment } from '../store/attachments.ts';
 import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
+import { begin, conclude } from '../work/turnWork.ts';
 import { AgentProcess } from './agentProcess.ts';
-import { choose } from './permissionChoice.ts';
+import { PermissionBook } from './permissionBook.ts';
 import type { Job, PermissionPolicy, TurnStatus } from './protocol.ts';
-import { entryFor, merged } from './updates.ts';
-import { commitLeftovers, type StartingPoint, startingPoint } from './work.ts';
+import { entryFor } from './updates.ts';
+import { UpdateFeed } from './updateFeed.ts';
 
 export interface TurnRunnerOptions {
   hostId: string;
@@ -32,17 +39,30 @@ export interface TurnRunnerOptions {
   onEntries: (sessionId: string, entries: readonly TranscriptEntry[]) => void;
 }
 
-/** Text that arrives within this many milliseconds becomes one entry. */
-const mergeTime = 40;
 /** How long a cancelled agent may take to end its turn before it is ended itself. */
 const cancelTime = 8_000;
 /** How long until a disk that took nothing is tried again. */
 const diskTime = 1_000;
-const longestText = 64 * 1024;
+/** Hooks may run tests; still, one that waits for somebody must not wait for ever. */
+const commitTimeLimit = 10 * 60_000;
+/** An agent that goes on after its turn and has said nothing for this long is done, for now. */
+const lateQuiet = 2_000;
 
 class Cancelled extends Error {}
 
-export const claimName = (worktree: string): string => `worktree:${realpathSync(worktree)}`;
+interface End {
+  outcome: TurnOutcome;
+  message?: string;
+  stopReason?: string;
+}
+
+/** A turn that has ended, for what its agent may still do. */
+interface Ended {
+  job: Job;
+  outcome: TurnOutcome;
+  beginning: Beginning;
+  conclusion: Conclusion;
+}
 
 export class TurnRunner {
   readonly #options: TurnRunnerOptions;
@@ -50,16 +70,23 @@ export class TurnRunner {
   #job: Job | undefined;
   #agent: AgentProcess | undefined;
   #writer: TranscriptWriter | undefined;
-  #policy: PermissionPolicy = 'ask';
-  #draft: TranscriptDraft | undefined;
-  #draftTimer: NodeJS.Timeout | undefined;
   #silence: NodeJS.Timeout | undefined;
   #cancel = new AbortController();
   #interruptedBy: string | undefined;
-  readonly #permissions = new Map<
-    string,
-    { permission: NonNullable<TurnStatus['permission']>; answer: (optionId: string | undefined, by: 'user' | 'cancel') => void }
-  >();
+  #beginning: Beginning | undefined;
+  #ended: Ended | undefined;
+  #late: NodeJS.Timeout | undefined;
+  #settling: Promise<void> = Promise.resolve();
+  readonly #feed = new UpdateFeed((draft) => this.#write(draft));
+  readonly #permissions = new PermissionBook({
+    write: (draft) => this.#write(draft),
+    onChange: (permission) => {
+      this.#announce({ permission });
+      if (permission)
+        clearTimeout(this.#silence); // It is us who are silent now.
+      else this.#heard();
+    },
+  });
 
   constructor(options: TurnRunnerOptions) {
     this.#options = options;
@@ -67,6 +94,10 @@ export class TurnRunner {
 
   get isActive(): boolean {
     return this.status !== null && this.status.state !== 'ended';
+  }
+  /** True while somebody may come back to it: a turn runs, a question waits, or an agent is at work after its turn. */
+  get isNeeded(): boolean {
+    return this.isActive || this.#permissions.shown !== null || this.#late !== undefined;
   }
   get sessionId(): string | undefined {
     return this.#job?.sessionId;
@@ -83,10 +114,17 @@ export class TurnRunner {
   /** Runs the turn to its end; never rejects. Asking again for the turn that it has changes nothing. */
   async run(job: Job): Promise<void> {
     if (this.#has(job) || !this.takes(job)) return;
+    this.#permissions.withdraw(); // Of the turn before.
+    this.#feed.flush();
+    const before = this.#late === undefined ? undefined : this.#ended;
+    clearTimeout(this.#late);
+    this.#late = undefined;
+    this.#ended = undefined;
     this.#job = job;
-    this.#policy = job.permissions;
+    this.#permissions.policy = job.permissions;
     this.#cancel = new AbortController();
     this.#interruptedBy = undefined;
+    this.#beginning = undefined;
     this.#announce({
       turnId: job.turnId,
       attempt: job.attempt,
@@ -101,9 +139,12 @@ export class TurnRunner {
       outcome: null,
       message: null,
       retired: null,
+      startTree: null,
+      conclusion: null,
+      late: this.status?.late ?? null,
     });
-    let claim: Exclusive | undefined;
-    let end: { outcome: TurnOutcome; message?: string; stopReason?: string };
+    let held: Exclusive | undefined;
+    let end: End;
     try {
       await this.#onceDiskIsWell(async () => {
         this.#writer ??= await this.#openTranscript(job);
@@ -114,20 +155,19 @@ export class TurnRunner {
         attempt: job.attempt,
         attachments: job.attachments.map(({ path, ...attachment }) => attachment),
       });
-      claim = await this.#claim(job);
+      held = await this.#claim(job);
+      if (before) await this.#takeLateWork(before);
       end = await this.#work(job);
     } catch (error) {
-      end = this.#interruptedBy
-        ? { outcome: 'interrupted', message: this.#interruptedBy }
-        : this.#cancel.signal.aborted
-          ? { outcome: 'cancelled' }
-          : { outcome: 'failed', message: messageOf(error) };
+      end = this.#endBecauseOf(error);
     }
     clearTimeout(this.#silence);
-    for (const { answer } of this.#permissions.values()) answer(undefined, 'cancel');
+    this.#permissions.withdraw();
+    this.#feed.flush();
+    end = await this.#conclude(job, end);
     if (this.#agent && !this.#agent.isOfUse) await this.closeAgent();
     await this.#writeEnd(job, end);
-    await claim?.release();
+    await held?.release();
     const { startSha, endSha } = this.status as TurnStatus;
     this.#announce({
       state: 'ended',
@@ -140,6 +180,11 @@ export class TurnRunner {
     });
   }
 
+  #endBecauseOf(error: unknown): End {
+    if (this.#interruptedBy) return { outcome: 'interrupted', message: this.#interruptedBy };
+    return this.#cancel.signal.aborted ? { outcome: 'cancelled' } : { outcome: 'failed', message: messageOf(error) };
+  }
+
   async #openTranscript(job: Job): Promise<TranscriptWriter> {
     const writer = await TranscriptWriter.open(job.transcript, Date.now);
     writer.onWritten = (entries) => this.#options.onEntries(job.sessionId, entries);
@@ -150,19 +195,28 @@ export class TurnRunner {
   async #claim(job: Job): Promise<Exclusive> {
     if (!existsSync(job.worktree))
       throw new AgentError('The worktree was deleted as the turn began. Retry it: the worktree is made anew.');
-    const claim = await acquireWhenFree(claimName(job.worktree), this.#cancel.signal, () =>
-      this.#write({ type: 'notice', text: 'Waiting: another window runs an agent in this worktree.' }),
+    const held = await claim(worktreeClaim(job.worktree), this.#cancel.signal, () =>
+      this.#write({
+        type: 'notice',
+        text: 'Waiting: something else writes in this worktree (another window, setup, or a removal).',
+      }),
     );
-    if (!claim) throw new Cancelled();
-    return claim;
+    if (!held) throw new Cancelled();
+    return held;
   }
 
-  async #work(job: Job): Promise<{ outcome: TurnOutcome; message?: string; stopReason?: string }> {
-    const [start, agent] = await settleBoth(startingPoint(job, this.#gitOptions), this.#cancellable(this.#openAgent(job)));
-    this.#announce({ startSha: start.sha ?? null });
+  async #work(job: Job): Promise<End> {
+    const [start, agent] = await settleBoth(this.#begin(job), this.#cancellable(this.#openAgent(job)));
+    this.#announce({ startSha: start.head, startTree: start.tree });
     const blocks = await promptBlocks(job, agent.acceptsImages);
     this.#throwIfCancelled();
-    this.#write({ type: 'handover', attempt: job.attempt, ...(start.sha ? { startSha: start.sha } : {}) });
+    this.#beginning = start;
+    this.#write({
+      type: 'handover',
+      attempt: job.attempt,
+      beginning: start,
+      ...(start.head === null ? {} : { startSha: start.head }),
+    });
     await this.#onceDiskIsWell(async () => this.#writer?.sync());
     this.#throwIfCancelled();
     this.#announce({ state: 'running' });
@@ -174,12 +228,11 @@ export class TurnRunner {
       stopReason = (await agent.prompt(blocks)).stopReason;
     } finally {
       this.#cancel.signal.removeEventListener('abort', cancelled);
-      this.#flushDraft();
+      this.#feed.flush();
     }
     this.#throwIfCancelled(); // One agent answers a cancel with end_turn.
     switch (stopReason) {
       case 'end_turn':
-        await this.#commit(job, start);
         return { outcome: 'completed', stopReason };
       case 'cancelled':
         return { outcome: 'cancelled', stopReason };
@@ -199,16 +252,144 @@ export class TurnRunner {
     }
   }
 
-  /** git ends with the turn, and so does what it started. */
-  get #gitOptions(): Required<GitOptions> {
-    return { signal: this.#cancel.signal, mark: `${this.#options.hostId}.git` };
+  async #begin(job: Job): Promise<Beginning> {
+    const { head, tree, operation, state } = await begin(this.#git(job), {
+      turnId: job.turnId,
+      title: job.title,
+      repository: job.repository,
+      branch: job.branch,
+      links: job.links,
+      now: Date.now(),
+    });
+    if (operation) {
+      const unmerged = state.changed.flatMap((one) => (one.unmerged ? [one.path] : []));
+      this.#write({
+        type: 'notice',
+        text: `A ${operation.kind} is under way in this worktree${unmerged.length > 0 ? `, in conflict: ${shown(unmerged)}` : ''}. To solve it is work like any other.`,
+      });
+    }
+    return { head, tree, operation };
   }
 
-  async #commit(job: Job, start: StartingPoint): Promise<void> {
-    if (job.kind === 'commit') {
-      const result = await commitLeftovers(job, start, this.#gitOptions);
-      if (result.done === 'left') this.#write({ type: 'notice', text: result.why });
-      if (result.done === 'committed') this.#write({ type: 'commit', sha: result.sha, files: result.files });
+  /** git ends with the turn, and so does what it started. */
+  #git(job: Job, options: GitOptions = {}): Git {
+    return new Git(job.worktree, {
+      signal: this.#cancel.signal,
+      mark: `${this.#options.hostId}.git`,
+      limit: commitTimeLimit,
+      ...options,
+    });
+  }
+
+  /** Finds the work of the turn, commits or keeps it. A cancel ends a commit that takes long; the work is kept all the same. */
+  async #conclude(job: Job, given: End): Promise<End> {
+    const beginning = this.#beginning;
+    if (!beginning) return given; // The agent never had the prompt.
+    let end = given;
+    this.#write({ type: 'answered', attempt: job.attempt, ...given });
+    const order = concludeOrder(job, beginning);
+    const commits = job.kind === 'commit' && end.outcome === 'completed';
+    let conclusion: Conclusion | undefined;
+    try {
+      conclusion = commits
+        ? await conclude(this.#git(job), { ...order, commits }).catch((error: unknown) => {
+            if (!this.#cancel.signal.aborted) throw error;
+            end = this.#endBecauseOf(error);
+            return this.#keepOnly(job, beginning);
+          })
+        : await this.#keepOnly(job, beginning);
+    } catch (error) {
+      if (!existsSync(job.worktree))
+        this.#write({ type: 'notice', text: 'The worktree is gone, so what this turn did can only be found in its commits.' });
+      else if (commits) conclusion = await this.#heldBecauseOf(job, beginning, error);
+      else this.#write({ type: 'notice', text: `What this turn changed could not be looked at: ${messageOf(error)}` });
+    }
+    if (!conclusion) return end;
+    this.#writeConclusion(job, conclusion);
+    this.#ended = { job, outcome: end.outcome, beginning, conclusion };
+    this.status = { ...(this.status as TurnStatus), conclusion, endSha: conclusion.head };
+    return end;
+  }
+
+  /** After a cancel there is no signal left that git could end by; its limit does. */
+  #keepOnly(job: Job, beginning: Beginning): Promise<Conclusion> {
+    return conclude(this.#git(job, { signal: undefined }), { ...concludeOrder(job, beginning), commits: false });
+  }
+
+  async #heldBecauseOf(job: Job, beginning: Beginning, error: unknown): Promise<Conclusion | undefined> {
+    const kept = await this.#keepOnly(job, beginning).catch(() => undefined);
+    return kept && { ...kept, commit: { state: 'held', why: 'stopped', said: messageOf(error) } };
+  }
+
+  #writeConclusion({ attempt, turnId }: Job, conclusion: Conclusion): void {
+    const { commit, work } = conclusion;
+    const write = (draft: TranscriptDraft) =>
+      this.#writer?.append(turnId, this.isActive && this.#job?.turnId === turnId ? draft : { ...draft, late: true });
+    if (commit?.state === 'made') write({ type: 'commit', sha: commit.sha, files: commit.files });
+    if (commit?.state === 'held') write({ type: 'held', commit });
+    if (work.inner) write({ type: 'notice', text: innerInWords(work.inner) });
+    write({ type: 'concluded', attempt, conclusion });
+  }
+
+  /** The agent did something after its turn: what it changes is that turn's work, once it is quiet. */
+  #heardLate(): void {
+    clearTimeout(this.#late);
+    if (!this.#ended || this.isActive) return;
+    const isFirst = this.#late === undefined;
+    this.#late = setTimeout(() => void this.#settleLate(), lateQuiet);
+    if (isFirst) this.#announce({}); // It is needed again.
+  }
+
+  #settleLate(): Promise<void> {
+    this.#settling = this.#settling.then(async () => {
+      const ended = this.#ended;
+      if (!ended || this.isActive || this.#late === undefined) return;
+      const held = await claimNow(worktreeClaim(ended.job.worktree));
+      if (!held) return this.#heardLate(); // Somebody else writes there; later.
+      clearTimeout(this.#late);
+      this.#late = undefined;
+      try {
+        await this.#takeLateWork(ended);
+      } finally {
+        await held.release();
+        if (this.status) this.#announce({}); // Whoever waits for this host to be done looks again.
+      }
+    });
+    return this.#settling;
+  }
+
+  /** Adds what the agent changed after its turn to the turn's work. The worktree's claim is held. */
+  async #takeLateWork(ended: Ended): Promise<void> {
+    const { job, outcome, beginning, conclusion: before } = ended;
+    try {
+      const git = this.#git(job, { signal: undefined });
+      const order = concludeOrder(job, { head: before.head, tree: before.tree, operation: null });
+      const more = await conclude(git, {
+        ...order,
+        message: `${order.message.trimEnd()} (later)`,
+        commits: job.kind === 'commit' && outcome === 'completed' && before.commit?.state !== 'held',
+      });
+      if (more.tree === before.tree && more.head === before.head) return;
+      const files = await difference(git, beginning.tree, more.tree);
+      const sum = (of: 'added' | 'removed') => files.reduce((total, file) => total + file[of], 0);
+      const ref = more.work.ref ?? before.work.ref;
+      const conclusion: Conclusion = {
+        ...more,
+        work: {
+          ...more.work,
+          files: files.length,
+          added: sum('added'),
+          removed: sum('removed'),
+          ...(ref === undefined ? {} : { ref }),
+        },
+        commit: more.commit ?? before.commit,
+      };
+      ended.conclusion = conclusion;
+      this.#writeConclusion(job, conclusion);
+      await this.#writer?.sync();
+      this.#announce({ late: { turnId: job.turnId, attempt: job.attempt, conclusion } });
+    } catch (error) {
+      console.error(`What ${job.agent.name} did after its turn could not be looked at: ${messageOf(error)}`);
     }
   }
 
@@ -221,7 +402,7 @@ export class TurnRunner {
       cwd: workingFolder(job),
       mark: this.#options.hostId,
       startTimeLimit: job.timeLimits.start,
-      environment: { BRANCHLINE_REPOSITORY: job.repository, BRANCHLINE_WORKTREE: job.worktree, BRANCHLINE_BRANCH: job.branch },
+      place: { repository: job.repository, worktree: job.worktree, branch: job.branch },
       onUpdate: (update) => this.#update(update),
       onPermission: (request, signal) => this.#ask(request, signal),
     });
@@ -268,7 +449,7 @@ export class TurnRunner {
   }
 
   async #insistOnCancel(agent: AgentProcess): Promise<void> {
-    for (const { answer } of this.#permissions.values()) answer(undefined, 'cancel');
+    this.#permissions.withdraw();
     await agent.cancel();
     const turnId = this.status?.turnId;
     await delay(cancelTime);
@@ -296,69 +477,32 @@ export class TurnRunner {
   }
 
   setPolicy(policy: PermissionPolicy): void {
-    this.#policy = policy;
+    this.#permissions.policy = policy;
   }
 
   answer(permissionId: string, optionId: string): void {
-    this.#permissions.get(permissionId)?.answer(optionId, 'user');
+    this.#permissions.answer(permissionId, optionId);
   }
 
   async #ask(request: RequestPermissionRequest, signal: AbortSignal): Promise<RequestPermissionResponse> {
     this.#heard();
-    this.#flushDraft();
-    const { toolCallId, title, kind } = request.toolCall;
+    this.#feed.flush();
     this.#write(entryFor({ ...request.toolCall, sessionUpdate: 'tool_call_update' }) as TranscriptDraft);
-    const options = request.options.map(({ optionId, name, kind: optionKind }) => ({ optionId, name, kind: optionKind }));
-    const permission = { id: randomId(), title: title ?? 'The agent asks for permission', options };
-    this.#write({ type: 'permission', permission, toolCallId });
-    const chosen = choose(this.#policy, kind ?? undefined, options);
-    if (chosen) {
-      this.#write({ type: 'answer', permissionId: permission.id, optionId: chosen.optionId, by: 'policy' });
-      return { outcome: { outcome: 'selected', optionId: chosen.optionId } };
-    }
-    if (this.#cancel.signal.aborted) return { outcome: { outcome: 'cancelled' } };
-    clearTimeout(this.#silence); // It is us who are silent now.
-    return new Promise((resolve) => {
-      const answer = (optionId: string | undefined, by: 'user' | 'cancel') => {
-        if (!this.#permissions.delete(permission.id)) return;
-        this.#write({ type: 'answer', permissionId: permission.id, by, ...(optionId === undefined ? {} : { optionId }) });
-        this.#announce({ permission: this.#permissions.values().next().value?.permission ?? null });
-        this.#heard();
-        resolve({ outcome: optionId === undefined ? { outcome: 'cancelled' } : { outcome: 'selected', optionId } });
-      };
-      this.#permissions.set(permission.id, { permission, answer });
-      signal.addEventListener('abort', () => answer(undefined, 'cancel'), { once: true });
-      this.#announce({ permission: this.status?.permission ?? permission });
-    });
+    return this.#permissions.ask(request, signal, this.isActive && this.#cancel.signal.aborted);
   }
 
   #update(update: SessionUpdate): void {
     this.#heard();
-    const entry = entryFor(update);
-    if (!entry) return;
-    const joined = this.#draft && merged(this.#draft, entry);
-    if (joined && 'text' in joined && joined.text.length <= longestText) {
-      this.#draft = joined;
-      return;
-    }
-    this.#flushDraft();
-    if (entry.type === 'text' || entry.type === 'output') {
-      this.#draft = entry;
-      this.#draftTimer = setTimeout(() => this.#flushDraft(), mergeTime);
-    } else this.#write(entry);
-  }
-
-  #flushDraft(): void {
-    clearTimeout(this.#draftTimer);
-    const draft = this.#draft;
-    this.#draft = undefined;
-    if (draft) this.#write(draft);
+    this.#feed.take(update);
   }
 
   /** The agent said something: it is not silent. */
   #heard(): void {
     clearTimeout(this.#silence);
-    if (!this.isActive) return;
+    if (!this.isActive) {
+      this.#heardLate();
+      return;
+    }
     if (this.status?.silentSince != null) this.#announce({ silentSince: null });
     const since = Date.now();
     this.#silence = setTimeout(() => this.#announce({ silentSince: since }), this.#job?.timeLimits.silence);
@@ -366,7 +510,7 @@ export class TurnRunner {
   }
 
   #write(draft: TranscriptDraft): void {
-    this.#writer?.append((this.#job as Job).turnId, draft);
+    this.#writer?.append((this.#job as Job).turnId, this.isActive ? draft : { ...draft, late: true });
   }
 
   #announce(patch: Partial<TurnStatus>): void {
@@ -375,9 +519,9 @@ export class TurnRunner {
   }
 
   /** A turn is announced as ended only when its transcript is durable (invariant 6), so this waits for a full disk, too. */
-  async #writeEnd(job: Job, end: { outcome: TurnOutcome; message?: string; stopReason?: string }): Promise<void> {
-    const endSha = await headOf(job.worktree);
-    if (endSha && this.status?.startSha) this.status = { ...this.status, endSha };
+  async #writeEnd(job: Job, end: End): Promise<void> {
+    if (!this.status?.endSha && this.status?.startSha)
+      this.status = { ...this.status, endSha: (await headOf(job.worktree)) ?? null };
     this.#write({
       type: 'ended',
       attempt: job.attempt,
@@ -407,6 +551,9 @@ export class TurnRunner {
   }
 
   async close(): Promise<void> {
+    this.#permissions.withdraw();
+    this.#feed.flush();
+    await this.#settleLate();
     await this.closeAgent();
     await this.#writer?.close();
     this.#writer = undefined;
@@ -451,3 +598,19 @@ async function promptBlocks(job: Job, acceptsImages: boolean): Promise<ContentBl
   }
   return blocks;
 }
+
+const concludeOrder = (job: Job, beginning: Beginning) => ({
+  turnId: job.turnId,
+  title: job.title,
+  branch: job.branch,
+  links: job.links,
+  message: job.commitMessage ?? job.title,
+  held: job.held,
+  mends: job.mends,
+  beginning,
+});
+
+const shown = (paths: readonly string[]): string => `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ', …' : ''}`;
+
+const innerInWords = (inner: readonly string[]): string =>
+  `${inner.length === 1 ? `The folder ${inner[0]} is a repository of its own` : `These folders are repositories of their own: ${shown(inner)}`}. What is changed in ${inner.length === 1 ? 'it' : 'them'} is in no commit of this branch; commit it there.`;

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { checkedSession } from '../api.ts';
 import type { QueueSessionInput, QueueTurnInput } from '../apiTypes.ts';
 import { RefusedError } from '../model/errors.ts';
-import { findRepository } from '../worktrees/repositories.ts';
+import { findRepository } from '../git/repository.ts';
 import { openFolders } from '../workspace.ts';
 import { type Call, type CommandContext, engineOf, ownerOf, register } from './context.ts';
 import { askForAgent, askForBranch, askForKind, askForRepository, askForText } from './prompts.ts';

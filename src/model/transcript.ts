@@ -3,6 +3,7 @@
  * One entry is one line of the session's transcript file.
  */
 import * as z from 'zod';
+import { beginningSchema, commitSchema, conclusionSchema } from './work.ts';
 
 const base = {
   /** From 1, without gaps, over the whole session. */
@@ -10,6 +11,8 @@ const base = {
   /** Milliseconds since 1970. */
   at: z.number(),
   turnId: z.string(),
+  /** Came after the end of its turn, from an agent that goes on in the background. */
+  late: z.literal(true).optional(),
 };
 
 const attachment = z.object({ name: z.string(), mimeType: z.string(), sha256: z.string(), size: z.number() });
@@ -25,7 +28,13 @@ export type TurnOutcome = (typeof turnOutcomes)[number];
 export const transcriptEntrySchema = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('prompt'), text: z.string(), attachments: z.array(attachment), attempt: z.number() }),
   /** Durable before the agent gets the prompt: from here on a lost turn is interrupted, never sent again by itself. */
-  z.object({ ...base, type: z.literal('handover'), attempt: z.number(), startSha: z.string().optional() }),
+  z.object({
+    ...base,
+    type: z.literal('handover'),
+    attempt: z.number(),
+    startSha: z.string().optional(),
+    beginning: beginningSchema.optional(),
+  }),
   z.object({ ...base, type: z.literal('session'), agentSessionId: z.string(), agentInfo: z.string().optional() }),
   z.object({ ...base, type: z.literal('text'), role: z.enum(['agent', 'thought', 'user']), text: z.string() }),
   z.object({ ...base, type: z.literal('output'), stream: z.enum(['stdout', 'stderr']), text: z.string() }),
@@ -65,6 +74,19 @@ export const transcriptEntrySchema = z.discriminatedUnion('type', [
   /** Something that Branchline did or saw, in words for people. */
   z.object({ ...base, type: z.literal('notice'), text: z.string() }),
   z.object({ ...base, type: z.literal('commit'), sha: z.string(), files: z.number() }),
+  /** The work could not be committed; why, as facts. */
+  z.object({ ...base, type: z.literal('held'), commit: commitSchema }),
+  /** The agent's turn is over, and how; its work is looked at next. */
+  z.object({
+    ...base,
+    type: z.literal('answered'),
+    attempt: z.number(),
+    outcome: z.enum(turnOutcomes),
+    message: z.string().optional(),
+    stopReason: z.string().optional(),
+  }),
+  /** What became of the turn's work. A later one holds what an agent did after its turn, too. */
+  z.object({ ...base, type: z.literal('concluded'), attempt: z.number(), conclusion: conclusionSchema }),
   z.object({
     ...base,
     type: z.literal('ended'),

@@ -1,8 +1,8 @@
 /**
  * The only ways in which states change.
  *
- * Worktree: queued -> provisioning -> ready; failed from a step, back by retry; missing when the directory is gone;
- * removing -> removed, or back to failed when the removal did not work.
+ * Worktree: queued -> provisioning -> ready; failed from a step, back by retry; missing when the directory is gone, unreachable while the
+ * disk that it is on is not there; removing -> removed, or removalFailed, from which it is removed again or prepared again.
  * Turn: queued -> starting -> running -> an end; starting -> queued is recovery of a prompt that was not sent; an end
  * but `completed` -> queued is a retry that a person asked for.
  */
@@ -12,10 +12,12 @@ import type { Branch, TurnState, WorktreeState } from './types.ts';
 const worktreeWays: Record<WorktreeState, readonly WorktreeState[]> = {
   queued: ['provisioning', 'removing'],
   provisioning: ['provisioning', 'ready', 'failed', 'queued', 'removing'],
-  ready: ['missing', 'removing'],
+  ready: ['missing', 'unreachable', 'removing'],
   failed: ['queued', 'provisioning', 'removing'],
   missing: ['provisioning', 'failed', 'removing'],
-  removing: ['removed', 'failed'],
+  unreachable: ['ready', 'missing', 'provisioning', 'removing'],
+  removing: ['removed', 'removalFailed'],
+  removalFailed: ['removing', 'provisioning'],
   removed: ['queued'],
 };
 

@@ -1,4 +1,5 @@
 /** The words of the product as types. Pure data: no behaviour, nothing of VS Code or Node. */
+import type { Commit, Work } from './work.ts';
 
 export type SessionKind = 'commit' | 'note' | 'review';
 export const sessionKinds = ['commit', 'note', 'review'] as const satisfies readonly SessionKind[];
@@ -6,7 +7,17 @@ export const sessionKinds = ['commit', 'note', 'review'] as const satisfies read
 export const provisioningSteps = ['resolveBase', 'createWorktree', 'copyFiles', 'runSetup'] as const;
 export type ProvisioningStep = (typeof provisioningSteps)[number];
 
-export const worktreeStates = ['queued', 'provisioning', 'ready', 'failed', 'missing', 'removing', 'removed'] as const;
+export const worktreeStates = [
+  'queued',
+  'provisioning',
+  'ready',
+  'failed',
+  'missing',
+  'unreachable',
+  'removing',
+  'removalFailed',
+  'removed',
+] as const;
 export type WorktreeState = (typeof worktreeStates)[number];
 
 export const turnStates = ['queued', 'starting', 'running', 'completed', 'failed', 'cancelled', 'interrupted'] as const;
@@ -58,6 +69,24 @@ export interface Permission {
   options: PermissionOption[];
 }
 
+/** What was found and made while a worktree was prepared: it is nobody's work. */
+export interface Preparation {
+  /** Links that we made, relative to the worktree. */
+  links: string[];
+  /** Ignored files and folders that were there when it became ready. */
+  ignored: string[];
+  /** Tracked or new files that setup changed; the first of them. */
+  setupChanged: string[];
+  /** The content after setup where it differs from the commit. */
+  setupTree: string | null;
+  /** What a hook said that failed while the worktree was made. */
+  hookSaid: string | null;
+  /** The folder of hooks that the repository names and the worktree lacks. */
+  missingHooks: string | null;
+  /** Where the disk is mounted that the worktree is on; null for the root. */
+  mount: string | null;
+}
+
 /** State of the setup commands marked `wait: false`, which run beside the first turn. */
 export type BackgroundSetup = 'none' | 'pending' | 'running' | 'done' | 'failed';
 
@@ -68,6 +97,13 @@ export interface Branch {
   name: string;
   /** What the person named as base; null means the repository's HEAD when the branch has to be made. */
   base: string | null;
+  /** The checkout that was open when it was queued: its files are copied, and the worktree is placed beside it. */
+  checkout: string | null;
+  /** What HEAD, or the named base, was when it was queued: what a new branch starts from. */
+  headRef: string | null;
+  headSha: string | null;
+  /** True while the name was only made from a prompt: one that turns out to be taken is changed before anything is made. */
+  nameMade: boolean;
   /** Commit the branch was made from, or its tip when it existed before. */
   baseSha: string | null;
   worktreeState: WorktreeState;
@@ -78,6 +114,7 @@ export interface Branch {
   /** True when the worktree was there before and Branchline only took it up. */
   adopted: boolean;
   backgroundSetup: BackgroundSetup;
+  preparation: Preparation | null;
   /** Who paused the queue: a person, or the failure of a turn. */
   paused: 'no' | 'user' | 'failure';
   unread: boolean;
@@ -135,6 +172,14 @@ export interface Turn {
   permission: Permission | null;
   /** Last time the agent said anything, when the silence was marked; null while it speaks. */
   silentSince: number | null;
+  /** Content of the worktree (tree or commit) when it started and when it ended. */
+  startTree: string | null;
+  endTree: string | null;
+  work: Work | null;
+  /** What became of the commit of its work; null where there was none to make. */
+  commit: Commit | null;
+  /** The turn whose held commit this one is to make possible. */
+  mends: string | null;
   /** Higher for what ended later, whatever the clock says; null while it has not ended, or where that is not known. */
   endedOrder: number | null;
 }

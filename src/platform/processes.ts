@@ -125,12 +125,4 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** The environment for programs of the user: ours without what belongs to VS Code's own process. */
-export function userEnvironment(source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = {};
-  for (const [name, value] of Object.entries(source)) {
-    if (/^(VSCODE_|ELECTRON_|CHROME_DESKTOP$|APPLICATION_INSIGHTS|BRANCHLINE_)/.test(name)) continue;
-    environment[name] = value;
-  }
-  return environment;
-}
+export { userEnvironment } from './environment.ts';

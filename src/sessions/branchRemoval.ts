@@ -7,7 +7,9 @@ import { Backoff } from '../platform/backoff.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Provisioner } from '../worktrees/provisioner.ts';
-import { type AtRisk, atRisk, lossInWords, removeWorktree } from '../worktrees/removal.ts';
+import type { AtRisk } from '../git/risk.ts';
+import { claimNow, worktreeClaim } from '../platform/claims.ts';
+import { lossInWords, removeWorktree, worktreeAtRisk } from '../worktrees/removal.ts';
 import type { Queue } from './queue.ts';
 
 export interface BranchRemovalOptions {
@@ -18,6 +20,8 @@ export interface BranchRemovalOptions {
   now: () => number;
   /** What takes a worktree away; a parameter, so that a test can run histories without git. */
   removeWorktree?: typeof removeWorktree;
+  /** What counts what would be lost; a parameter for the same reason. */
+  atRisk?: typeof worktreeAtRisk;
   log: Log;
 }
 
@@ -33,21 +37,21 @@ export class BranchRemoval {
 
   /** What would be lost. */
   atRisk(branchId: string): Promise<AtRisk> {
-    return atRisk(this.#branch(branchId));
+    return (this.#options.atRisk ?? worktreeAtRisk)(this.#branch(branchId));
   }
 
   /**
    * Ends what runs, cancels what waits, removes the worktree. Rejects with RefusedError, before anything is changed, when
-   * uncommitted work would be lost and `force` is not given; with WorktreeError when git can't remove it.
+   * work would be lost and `force` is not given, or somebody else is at work there; with WorktreeError when git can't remove it.
    */
   async remove(branchId: string, force: boolean): Promise<void> {
     const { store, now } = this.#options;
     const branch = this.#branch(branchId);
     if (!force) {
-      const risk = await atRisk(branch);
-      if (risk.uncommitted.length > 0)
-        throw new RefusedError(`${lossInWords(branch.name, risk)} Commit or discard them, or remove the branch with "force".`);
+      const { text, lost } = lossInWords(branch.name, await this.atRisk(branchId));
+      if (lost) throw new RefusedError(`${text} Commit or move what you need, or remove the branch with "force".`);
     }
+    await this.#refuseOthers(branch);
     await store.commit(
       (tx) => {
         const row = tx.get('branch', branchId);
@@ -104,8 +108,8 @@ export class BranchRemoval {
     } catch (error) {
       await store.commit((tx) => {
         tx.update('branch', branchId, {
-          worktreeState: worktreeTransition('removing', 'failed'),
-          worktreeStep: 'createWorktree',
+          worktreeState: worktreeTransition('removing', 'removalFailed'),
+          worktreeStep: null,
           worktreeError: { message: messageOf(error), step: 'remove' },
           unread: true,
           changedAt: now(),
@@ -127,6 +131,19 @@ export class BranchRemoval {
       },
       { essential: true },
     );
+  }
+
+  /** Whoever writes in a worktree holds its claim: it is not removed under an agent of another window. */
+  async #refuseOthers({ id, worktreePath }: Branch): Promise<void> {
+    const isOurs =
+      this.#options.store.state.line(id).some((turn) => isActive(turn.state)) || this.#options.provisioner.isAtWork(id);
+    if (worktreePath === null || isOurs) return;
+    const held = await claimNow(worktreeClaim(worktreePath));
+    if (!held)
+      throw new RefusedError(
+        `Something else writes in ${worktreePath}: an agent of another window, or a command. End it there, then remove the branch.`,
+      );
+    await held.release();
   }
 
   /** Resolves when no turn of the branch is active any more: the dispatcher ends those that were cancelled. */

@@ -16,12 +16,15 @@ import type { Branch, Session, Turn } from '../model/types.ts';
 import { Backoff } from '../platform/backoff.ts';
 import type { Log } from '../platform/log.ts';
 import { attachmentPath } from '../store/attachments.ts';
+import { isMounted } from '../platform/mounts.ts';
+import { linksOf } from '../worktrees/preparation.ts';
+import { commitMessage } from './commitMessage.ts';
 import type { Store, Transaction } from '../store/store.ts';
-import { readTranscript, transcriptPath } from '../store/transcripts.ts';
+import { transcriptPath } from '../store/transcripts.ts';
 import type { ReviewedTip } from '../worktrees/reviewedTip.ts';
 import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
-import { outcomeOf } from './outcome.ts';
-import { type EndOptions, endTurn, failQueuedTurn } from './turnEnd.ts';
+import type { TurnRecovery } from './recovery.ts';
+import { applyConclusion, type EndOptions, endTurn, failQueuedTurn } from './turnEnd.ts';
 
 export interface DispatcherOptions extends EndOptions {
   store: Store;
@@ -31,6 +34,10 @@ export interface DispatcherOptions extends EndOptions {
   catalog: () => Catalog;
   maxConcurrentTurns: () => number;
   permissions: () => PermissionPolicy;
+  /** Template of commit messages. */
+  commitTemplate: () => string;
+  /** Finds out what became of turns whose host is not connected. */
+  recovery: Pick<TurnRecovery, 'recover'>;
   keepRunning: () => boolean;
   timeLimits: TimeLimits;
   trusted: () => boolean;
@@ -41,9 +48,6 @@ export interface DispatcherOptions extends EndOptions {
   onProblem: (message: string) => void;
 }
 
-/** Times that a turn may be put back because its host died before the hand-over, before that counts as a failure. */
-const mostPutBacks = 3;
-const answerTime = 15_000;
 const shutdownTime = 8_000;
 
 export class Dispatcher {
@@ -53,8 +57,6 @@ export class Dispatcher {
   readonly #inFlight = new Map<string, string>();
   /** Turns that have been given a place by a change that is not durable yet. */
   readonly #placed = new Set<string>();
-  readonly #recovering = new Map<string, Promise<void>>();
-  readonly #putBacks = new Map<string, number>();
   /** Turns whose host's words are being written down. */
   readonly #following = new Set<string>();
   readonly #again = new Backoff(() => this.reconcile());
@@ -106,7 +108,7 @@ export class Dispatcher {
     if (this.#inFlight.get(turn.branchId) === turn.id) return;
     const client = turn.hostId ? this.#options.hosts.connected(turn.hostId) : undefined;
     if (!client) {
-      void this.recover(turn.id);
+      this.#recover(turn.id);
       return;
     }
     if (turn.cancelRequested) client.cancel(turn.id);
@@ -157,7 +159,7 @@ export class Dispatcher {
     const branch = state.branch(turn.branchId) as Branch;
     const program = catalog().find(session.agent);
     if (!program || !branch.worktreePath) return;
-    if (!existsSync(branch.worktreePath)) return this.#markMissing(branch);
+    if (!existsSync(branch.worktreePath)) return this.#markGone(branch);
     const unusable = unusableSession(session, branch);
     if (unusable) return this.#failQueued(turn, unusable);
 
@@ -216,7 +218,7 @@ export class Dispatcher {
   }
 
   #jobFor(turn: Turn, session: Session, branch: Branch, agent: Job['agent']): Job {
-    const { folder, keepRunning, permissions, timeLimits } = this.#options;
+    const { folder, keepRunning, permissions, timeLimits, commitTemplate } = this.#options;
     return {
       turnId: turn.id,
       attempt: turn.attempt,
@@ -232,6 +234,10 @@ export class Dispatcher {
       agent,
       agentSessionId: session.agentSessionId,
       permissions: permissions(),
+      links: linksOf(branch),
+      commitMessage: commitMessage(commitTemplate(), { turn, session, branch }),
+      held: heldTurns(this.#store.state.held(branch.id), turn.id),
+      mends: turn.mends,
       keepRunning: keepRunning(),
       timeLimits,
     };
@@ -257,16 +263,19 @@ export class Dispatcher {
     if (!client.closed) await this.#options.hosts.end(client.hostId);
   }
 
-  async #markMissing(branch: Branch): Promise<void> {
+  /** The worktree's folder is not there: it was deleted, or the disk that it is on is away. */
+  async #markGone(branch: Branch): Promise<void> {
+    const state = isMounted(branch.preparation?.mount ?? null) ? 'missing' : 'unreachable';
     await this.#store.commit((tx) => {
       const row = tx.get('branch', branch.id);
       if (row?.worktreeState !== 'ready') return;
       tx.update('branch', branch.id, {
-        worktreeState: worktreeTransition(row.worktreeState, 'missing'),
+        worktreeState: worktreeTransition(row.worktreeState, state),
         worktreeStep: null,
+        unread: state === 'unreachable' || row.unread,
         changedAt: this.#options.now(),
       });
-      tx.event('worktree:missing', branch.id);
+      tx.event(`worktree:${state}`, branch.id);
     });
   }
 
@@ -287,7 +296,15 @@ export class Dispatcher {
   async applyStatus(client: HostConnection, status: TurnStatus): Promise<void> {
     await this.#store.commit((tx) => {
       const turn = tx.get('turn', status.turnId);
-      if (!turn || turn.hostId !== client.hostId || turn.attempt !== status.attempt || !isActive(turn.state)) return;
+      if (status.late) this.#applyLate(tx, client.hostId, status.late);
+      if (!turn || turn.hostId !== client.hostId || turn.attempt !== status.attempt) return;
+      if (!isActive(turn.state)) {
+        // An agent may go on after its turn, and ask.
+        if (turn.permission?.id !== status.permission?.id) tx.update('turn', turn.id, { permission: status.permission });
+        if (status.permission && turn.permission?.id !== status.permission.id)
+          tx.update('session', turn.sessionId, { unread: true });
+        return;
+      }
       const session = tx.get('session', turn.sessionId) as Session;
       const known = {
         agentSessionId: status.agentSessionId,
@@ -298,8 +315,9 @@ export class Dispatcher {
         tx.update('session', session.id, known);
       let row = turn;
       if (turn.state === 'starting' && (status.state === 'running' || status.outcome === 'completed')) {
-        row = { ...turn, state: turnTransition(turn.state, 'running'), startSha: status.startSha };
-        tx.update('turn', turn.id, { state: row.state, startSha: row.startSha });
+        const patch = { state: turnTransition(turn.state, 'running'), startSha: status.startSha, startTree: status.startTree };
+        row = { ...turn, ...patch };
+        tx.update('turn', turn.id, patch);
         tx.event('running', turn.branchId, turn.id);
       }
       if (status.state === 'ended') {
@@ -308,6 +326,8 @@ export class Dispatcher {
           message: status.message,
           startSha: status.startSha,
           endSha: status.endSha,
+          startTree: status.startTree,
+          conclusion: status.conclusion,
         });
       } else if (row.permission?.id !== status.permission?.id || row.silentSince !== status.silentSince) {
         tx.update('turn', row.id, { permission: status.permission, silentSince: status.silentSince });
@@ -324,6 +344,15 @@ export class Dispatcher {
       client.shutdown();
   }
 
+  /** What an agent did after its turn, once. */
+  #applyLate(tx: Transaction, hostId: string, { turnId, attempt, conclusion }: NonNullable<TurnStatus['late']>): void {
+    const turn = tx.get('turn', turnId);
+    if (!turn || turn.hostId !== hostId || turn.attempt !== attempt || isActive(turn.state) || turn.state === 'queued') return;
+    if (turn.endTree === conclusion.tree && turn.endSha === (conclusion.head ?? turn.endSha)) return;
+    applyConclusion(tx, turnId, conclusion);
+    tx.update('session', turn.sessionId, { unread: true });
+  }
+
   #agentOf(status: TurnStatus): string {
     return this.#store.state.session(status.sessionId)?.agent ?? '';
   }
@@ -333,91 +362,23 @@ export class Dispatcher {
     return session !== undefined && this.#store.state.line(session.branchId)[0]?.sessionId === sessionId;
   }
 
+  #recover(turnId: string): void {
+    this.#options.recovery.recover(turnId).then(
+      () => this.#succeeded(),
+      (error) => this.#failed('Recovering a turn', error),
+    );
+  }
+
   /** A host's connection closed. */
   lost(client: HostConnection): void {
     for (const turn of this.#store.state.active()) {
-      if (turn.hostId === client.hostId) void this.recover(turn.id);
+      if (turn.hostId === client.hostId) this.#recover(turn.id);
     }
-  }
-
-  /**
-   * Finds out what became of an active turn whose host is not connected: goes on with a live host, writes the end that the
-   * transcript has, marks it interrupted when the agent may have the prompt, or puts it back in its place when not.
-   */
-  recover(turnId: string): Promise<void> {
-    const under = this.#recovering.get(turnId);
-    if (under) return under;
-    const done = this.#recover(turnId)
-      .catch((error) => this.#failed('Recovering a turn', error))
-      .finally(() => this.#recovering.delete(turnId));
-    this.#recovering.set(turnId, done);
-    return done;
-  }
-
-  async #recover(turnId: string): Promise<void> {
-    const { hosts, folder } = this.#options;
-    const turn = this.#store.state.turn(turnId);
-    if (!turn || !isActive(turn.state)) return;
-    if (turn.hostId) {
-      const client = await this.#reach(turn.hostId);
-      if (this.#disposed) return;
-      const status = client?.status;
-      if (client && status?.turnId === turn.id && status.attempt === turn.attempt) return this.applyStatus(client, status);
-      await hosts.end(turn.hostId);
-    }
-    const found = outcomeOf(await readTranscript(transcriptPath(folder, turn.sessionId)), turn);
-    await this.#store.commit((tx) => {
-      const row = tx.get('turn', turnId);
-      if (!row || !isActive(row.state) || row.hostId !== turn.hostId || row.attempt !== turn.attempt) return;
-      if (found.kind === 'ended') {
-        const { outcome, message = null, startSha = null, endSha = null } = found.entry;
-        this.#end(tx, row, { outcome, message, startSha, endSha });
-      } else if (row.cancelRequested) {
-        this.#end(tx, row, { outcome: 'cancelled', message: null, startSha: null, endSha: null });
-      } else if (found.kind === 'handedOver' || row.state === 'running') {
-        const startSha = found.kind === 'handedOver' ? found.startSha : null;
-        this.#end(tx, row, {
-          outcome: 'interrupted',
-          message:
-            "The agent's process ended before the turn was over. Look at what it did in the worktree, then retry or skip it.",
-          startSha,
-          endSha: null,
-        });
-      } else this.#putBack(tx, row);
-    });
-  }
-
-  /** Connects to a host; one that lives but does not answer gets a while before it is given up. */
-  async #reach(hostId: string): Promise<HostConnection | undefined> {
-    const { hosts } = this.#options;
-    for (const deadline = performance.now() + answerTime; ; ) {
-      const client = await hosts.find(hostId);
-      if (client || this.#disposed || performance.now() > deadline || !hosts.isAlive(hostId)) return client;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-
-  /** Requirement 16: the prompt was not sent, so the turn waits again in its place. */
-  #putBack(tx: Transaction, row: Turn): void {
-    const times = (this.#putBacks.get(row.id) ?? 0) + 1;
-    this.#putBacks.set(row.id, times);
-    if (times > mostPutBacks) {
-      this.#end(tx, row, {
-        outcome: 'failed',
-        message:
-          'The agent host ended several times before the agent could start. "Show Log" says more; retry when it is mended.',
-        startSha: null,
-        endSha: null,
-      });
-      return;
-    }
-    tx.update('turn', row.id, { state: turnTransition(row.state, 'queued'), hostId: null, startedAt: null });
-    tx.event('requeued', row.branchId, row.id);
   }
 
   /** Gives the answer to a permission request; rejects with RefusedError when nobody waits for it any more. */
   respond(permissionId: string, optionId: string): void {
-    for (const turn of this.#store.state.active()) {
+    for (const turn of this.#store.state.asking()) {
       if (turn.permission?.id !== permissionId) continue;
       if (!turn.permission.options.some((option) => option.optionId === optionId))
         throw new RefusedError('The agent did not offer this option.');
@@ -429,19 +390,17 @@ export class Dispatcher {
     throw new RefusedError('This permission request has been answered or withdrawn.');
   }
 
-  /** Settles every turn that an earlier window left active, and ends the hosts that belong to none. */
-  async recoverAll(): Promise<void> {
-    const { hosts } = this.#options;
-    const active = Array.from(this.#store.state.active());
-    await hosts.endOrphans(new Set(active.flatMap((turn) => turn.hostId ?? [])));
-    await Promise.all(active.map((turn) => this.recover(turn.id)));
-  }
-
   dispose(): void {
     this.#disposed = true;
     this.#again.dispose();
   }
 }
+
+/** Turns of a branch whose commit is held, but for the one that is about to run. */
+const heldTurns = (held: readonly Turn[], except: string): Job['held'] =>
+  held.flatMap(({ id, startTree, endTree }) =>
+    id !== except && startTree && endTree ? [{ turnId: id, from: startTree, to: endTree }] : [],
+  );
 
 /** The queued turn of a branch that is next. */
 const headOf = (tx: Transaction, branchId: string): Turn | undefined =>

@@ -29,6 +29,8 @@ import { reviewedTip } from '../worktrees/reviewedTip.ts';
 import type { WorktreeSettings } from '../worktrees/settings.ts';
 import { BranchRemoval, type BranchRemovalOptions } from './branchRemoval.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { type RecoveryOptions, TurnRecovery } from './recovery.ts';
+import { WorkActions } from './workActions.ts';
 import { Queue } from './queue.ts';
 import { type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 
@@ -42,6 +44,8 @@ export interface EngineSettings {
   permissions: () => PermissionPolicy;
   autoReview: () => boolean;
   keepRunning: () => boolean;
+  /** Template of commit messages. */
+  commitTemplate: () => string;
 }
 
 export interface EngineOptions {
@@ -77,7 +81,9 @@ export interface Outside {
   makeHosts: (options: HostsOptions) => EngineHosts;
   steps: NonNullable<ProvisionerOptions['steps']>;
   removeWorktree: NonNullable<BranchRemovalOptions['removeWorktree']>;
+  atRisk: NonNullable<BranchRemovalOptions['atRisk']>;
   tipOf: typeof reviewedTip;
+  concludeTurn: NonNullable<RecoveryOptions['concludeTurn']>;
 }
 
 /** What only an owner has. */
@@ -88,6 +94,8 @@ export interface Owner {
   provisioner: Provisioner;
   hosts: EngineHosts;
   removal: BranchRemoval;
+  recovery: TurnRecovery;
+  work: WorkActions;
 }
 
 /** How long another window that holds the storage may be on its way out, in milliseconds. */
@@ -327,13 +335,26 @@ export class Engine {
       },
     };
     const hosts = outside?.makeHosts(hostsOptions) ?? new Hosts(hostsOptions);
-    const dispatcher = new Dispatcher({
+    const endings = {
       store,
       hosts,
       folder,
       now,
       newId,
       log,
+      commitTemplate: settings.commitTemplate,
+      onFailure: settings.onFailure,
+      autoReview: settings.autoReview,
+      canReview: (agent: string) => agent !== shellAgentId,
+    };
+    const recovery = new TurnRecovery({
+      ...endings,
+      applyStatus: (client, status) => dispatcher.applyStatus(client, status),
+      ...(outside ? { concludeTurn: outside.concludeTurn } : {}),
+    });
+    const dispatcher = new Dispatcher({
+      ...endings,
+      recovery,
       onProblem,
       trusted,
       tipOf: outside?.tipOf ?? reviewedTip,
@@ -342,9 +363,6 @@ export class Engine {
       permissions: settings.permissions,
       keepRunning: settings.keepRunning,
       timeLimits: this.#options.timeLimits ?? defaultTimeLimits,
-      onFailure: settings.onFailure,
-      autoReview: settings.autoReview,
-      canReview: (agent) => agent !== shellAgentId,
     });
     const provisioner = new Provisioner({
       store,
@@ -373,19 +391,20 @@ export class Engine {
       provisioner,
       now,
       log,
-      ...(outside ? { removeWorktree: outside.removeWorktree } : {}),
+      ...(outside ? { removeWorktree: outside.removeWorktree, atRisk: outside.atRisk } : {}),
     });
     store.onDidChange((change) => {
       provisioner.reconcile();
       dispatcher.reconcile();
       this.#emit(change);
     });
-    await dispatcher.recoverAll();
+    await recovery.recoverAll();
     if (this.#stop.signal.aborted) {
       await store.close();
       return;
     }
-    this.#owner = { store, queue, dispatcher, provisioner, hosts, removal };
+    const work = new WorkActions({ store, queue, commitTemplate: settings.commitTemplate, log });
+    this.#owner = { store, queue, dispatcher, provisioner, hosts, removal, recovery, work };
     this.readOnlyReason = undefined;
     this.reconcile();
   }
@@ -424,6 +443,7 @@ export class Engine {
     const owner = this.#owner;
     if (owner) {
       owner.dispatcher.dispose();
+      owner.recovery.dispose();
       owner.removal.dispose();
       await owner.provisioner.dispose();
       owner.hosts.dispose();

@@ -7,12 +7,14 @@ import { branchNameFromPrompt, branchNameProblem, titleFromPrompt } from '../mod
 import { RefusedError } from '../model/errors.ts';
 import type { Clock, IdSource } from '../model/ids.ts';
 import { positionBetween } from '../model/order.ts';
+import { newBranch, newSession, newTurn, notRun } from '../model/rows.ts';
 import { canTurnBecome, isActive, turnTransition, worktreeTransition } from '../model/transitions.ts';
 import type { Attachment, Branch, Session, SessionKind, Turn } from '../model/types.ts';
 import { keepAttachment, type NewAttachment } from '../store/attachments.ts';
 import type { StoreFileSystem } from '../store/fileSystem.ts';
 import type { Store, Transaction } from '../store/store.ts';
-import { findRepository, hasBranch } from '../worktrees/repositories.ts';
+import { branchSeen, headSeen, namedSeen } from '../git/refFiles.ts';
+import { type FoundRepository, findRepository } from '../git/repository.ts';
 
 export interface NewSession {
   /** A path in the repository; without it, the workspace's first repository. */
@@ -63,7 +65,8 @@ export class Queue {
   /** Queues a session; resolves with its ids once it is durable. Rejects with RefusedError or StorageError, and changes nothing. */
   async enqueue(input: NewSession): Promise<QueuedIds> {
     checkPrompt(input.prompt, input.attachments);
-    const repository = this.#repositoryOf(input.repository);
+    const found = this.#repositoryOf(input.repository);
+    const { repository } = found;
     if (input.base === '') throw new RefusedError('The base is empty. Name a branch or commit, or leave it out.');
     if (input.base?.startsWith('-'))
       throw new RefusedError(`"${input.base}" can't be a base: it starts with a dash. Name a branch or commit.`);
@@ -73,13 +76,14 @@ export class Queue {
       const problem = branchNameProblem(input.branch);
       if (problem) throw new RefusedError(`"${input.branch}" can't be the name of a branch: ${problem}. Choose another name.`);
     }
+    const seen = seenNow(found, input);
     const attachments = await this.#keepAttachments(input.attachments);
-    const name = input.branch ?? this.#nameFor(repository, input.prompt);
+    const name = input.branch ?? this.#nameFor(found, input.prompt);
     const onItsWay = `${repository}\0${name.toLowerCase()}`;
     if (input.branch === undefined) this.#namesOnTheirWay.add(onItsWay);
     try {
       return await this.#store.commit((tx) => {
-        const branchId = this.#branchFor(tx, repository, name, input.base ?? null);
+        const branchId = this.#branchFor(tx, repository, name, seen);
         const session = this.#newSession(branchId, input, tx.nextEvent());
         tx.insert('session', session);
         return { branchId, sessionId: session.id, turnId: this.#addTurn(tx, session, input.prompt, attachments) };
@@ -90,13 +94,30 @@ export class Queue {
   }
 
   /** Queues a further message in a session, at the end of its branch's line. */
-  async enqueueTurn(sessionId: string, input: { prompt: string; attachments?: NewAttachment[] | undefined }): Promise<QueuedIds> {
+  async enqueueTurn(
+    sessionId: string,
+    input: { prompt: string; attachments?: NewAttachment[] | undefined; mends?: string },
+  ): Promise<QueuedIds> {
     checkPrompt(input.prompt, input.attachments);
     const attachments = await this.#keepAttachments(input.attachments);
     return this.#store.commit((tx) => {
       const session = openSession(tx, sessionId);
-      return { branchId: session.branchId, sessionId, turnId: this.#addTurn(tx, session, input.prompt, attachments) };
+      const turnId = this.#addTurn(tx, session, input.prompt, attachments, input.mends ?? null);
+      if (input.mends !== undefined) this.#runNext(tx, turnId);
+      return { branchId: session.branchId, sessionId, turnId };
     });
+  }
+
+  /** To mend what another turn left is what comes first; the pause that it caused is over with that. */
+  #runNext(tx: Transaction, turnId: string): void {
+    const turn = queuedTurn(tx, turnId, 'moved');
+    this.#place(
+      tx,
+      turn,
+      queuedOf(tx, turn.branchId).filter((other) => other.id !== turnId),
+      0,
+    );
+    if (tx.get('branch', turn.branchId)?.paused === 'failure') tx.update('branch', turn.branchId, { paused: 'no' });
   }
 
   edit(turnId: string, prompt: string): Promise<void> {
@@ -219,17 +240,8 @@ export class Queue {
       }
       openSession(tx, turn.sessionId);
       tx.update('turn', turnId, {
+        ...notRun,
         state: turnTransition(turn.state, 'queued'),
-        error: null,
-        endedAt: null,
-        endedOrder: null,
-        startedAt: null,
-        startSha: null,
-        endSha: null,
-        hostId: null,
-        cancelRequested: false,
-        permission: null,
-        silentSince: null,
       });
       const branch = tx.get('branch', turn.branchId);
       if (branch?.paused === 'failure') tx.update('branch', branch.id, { paused: 'no' });
@@ -270,6 +282,16 @@ export class Queue {
   retryProvisioning(branchId: string): Promise<void> {
     return this.#store.commit((tx) => {
       const branch = someBranch(tx, branchId);
+      if (branch.worktreeState === 'removalFailed' || branch.worktreeState === 'unreachable') {
+        tx.update('branch', branchId, {
+          worktreeState: worktreeTransition(branch.worktreeState, 'provisioning'),
+          worktreeStep: 'createWorktree',
+          worktreeError: null,
+          changedAt: this.#options.now(),
+        });
+        tx.event('worktree:retried', branchId);
+        return;
+      }
       if (branch.worktreeState !== 'failed') {
         if (branch.worktreeState === 'ready' && branch.backgroundSetup === 'failed') {
           tx.update('branch', branchId, { backgroundSetup: 'pending', worktreeError: null });
@@ -300,31 +322,31 @@ export class Queue {
     });
   }
 
-  #repositoryOf(given: string | undefined): string {
+  #repositoryOf(given: string | undefined): FoundRepository {
     if (given !== undefined) {
       const found = isAbsolute(given) ? findRepository(given) : undefined;
       if (!found) throw new RefusedError(`"${given}" is not a folder in a git repository. Give the absolute path of one.`);
-      return found.repository;
+      return found;
     }
     for (const folder of this.#options.openFolders()) {
       const found = findRepository(folder);
-      if (found) return found.repository;
+      if (found) return found;
     }
     throw new RefusedError('No git repository is open. Open a folder that is one, or initialise one, and try again.');
   }
 
-  #nameFor(repository: string, prompt: string): string {
+  #nameFor({ repository, commonFolder }: FoundRepository, prompt: string): string {
     const names = new Set<string>();
     for (const branch of this.#store.state.branches()) {
       if (branch.repository === repository) names.add(branch.name.toLowerCase());
     }
     return branchNameFromPrompt(
       prompt,
-      (name) => names.has(name) || this.#namesOnTheirWay.has(`${repository}\0${name}`) || hasBranch(repository, name),
+      (name) => names.has(name) || this.#namesOnTheirWay.has(`${repository}\0${name}`) || branchSeen(commonFolder, name),
     );
   }
 
-  #branchFor(tx: Transaction, repository: string, name: string, base: string | null): string {
+  #branchFor(tx: Transaction, repository: string, name: string, seen: BranchSeen): string {
     const known =
       this.#store.state.branchNamed(repository, name) ??
       tx.select('branch', 'repository = ? AND name = ?', [repository, name])[0];
@@ -332,24 +354,7 @@ export class Queue {
     const now = this.#options.now();
     if (!branch) {
       const id = this.#options.newId();
-      tx.insert('branch', {
-        id,
-        repository,
-        name,
-        base,
-        baseSha: null,
-        worktreeState: 'queued',
-        worktreeStep: null,
-        worktreePath: null,
-        worktreeError: null,
-        adopted: false,
-        backgroundSetup: 'none',
-        paused: 'no',
-        unread: false,
-        createdAt: now,
-        changedAt: now,
-        madeOrder: tx.nextEvent(),
-      });
+      tx.insert('branch', newBranch({ id, repository, name, createdAt: now, madeOrder: tx.nextEvent(), ...seen }));
       return id;
     }
     if (branch.worktreeState === 'removing') throw new RefusedError(`"${name}" is being removed. Try again in a moment.`);
@@ -359,61 +364,54 @@ export class Queue {
         worktreeStep: null,
         worktreePath: null,
         worktreeError: null,
-        base,
         baseSha: null,
         adopted: false,
         backgroundSetup: 'none',
+        preparation: null,
         paused: 'no',
         changedAt: now,
+        ...seen,
       });
     }
+    // It is wanted again: what is left of it is made whole.
+    if (branch.worktreeState === 'removalFailed')
+      tx.update('branch', branch.id, {
+        worktreeState: worktreeTransition('removalFailed', 'provisioning'),
+        worktreeStep: 'createWorktree',
+        worktreeError: null,
+        changedAt: now,
+      });
     return branch.id;
   }
 
   #newSession(branchId: string, input: NewSession, madeOrder: number): Session {
-    return {
+    return newSession({
       id: this.#options.newId(),
       branchId,
       kind: input.kind ?? 'commit',
       agent: input.agent ?? this.#options.defaultAgent(),
       title: input.title ?? titleFromPrompt(input.prompt),
       createdAt: this.#options.now(),
-      agentSessionId: null,
-      agentInfo: null,
-      worktreePath: null,
-      tipSha: null,
-      mergeBaseSha: null,
-      retired: null,
-      closed: false,
-      unread: false,
       madeOrder,
-    };
+    });
   }
 
-  #addTurn(tx: Transaction, session: Session, prompt: string, attachments: Attachment[]): string {
+  #addTurn(tx: Transaction, session: Session, prompt: string, attachments: Attachment[], mends: string | null = null): string {
     const id = this.#options.newId();
     this.#lastPosition = Math.max(this.#lastPosition, Math.floor(this.#store.state.lastPosition)) + 1;
-    tx.insert('turn', {
-      id,
-      sessionId: session.id,
-      branchId: session.branchId,
-      state: 'queued',
-      prompt,
-      attachments,
-      position: this.#lastPosition,
-      queuedAt: this.#options.now(),
-      startedAt: null,
-      endedAt: null,
-      startSha: null,
-      endSha: null,
-      error: null,
-      hostId: null,
-      attempt: 0,
-      cancelRequested: false,
-      permission: null,
-      silentSince: null,
-      endedOrder: null,
-    });
+    tx.insert(
+      'turn',
+      newTurn({
+        id,
+        sessionId: session.id,
+        branchId: session.branchId,
+        prompt,
+        attachments,
+        position: this.#lastPosition,
+        queuedAt: this.#options.now(),
+        mends,
+      }),
+    );
     tx.event('queued', session.branchId, id);
     return id;
   }
@@ -436,6 +434,17 @@ export class Queue {
       kept.push(await keepAttachment(this.#options.files, this.#options.folder, attachment));
     return kept;
   }
+}
+
+type BranchSeen = Pick<Branch, 'base' | 'checkout' | 'headRef' | 'headSha' | 'nameMade'>;
+
+/** What is in the repository's files now is what the person saw; git decides later what it means. */
+function seenNow(
+  found: FoundRepository,
+  { base = null, branch }: { base?: string | null | undefined; branch?: string | undefined },
+): BranchSeen {
+  const head = base === null ? headSeen(found) : { ref: null, sha: namedSeen(found.commonFolder, base) ?? null };
+  return { base, checkout: found.checkout, headRef: head.ref, headSha: head.sha, nameMade: branch === undefined };
 }
 
 function checkPrompt(prompt: string, attachments: readonly unknown[] | undefined): void {

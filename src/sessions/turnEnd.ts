@@ -2,7 +2,9 @@
 import type { IdSource } from '../model/ids.ts';
 import { isEnded, turnTransition } from '../model/transitions.ts';
 import type { TurnOutcome } from '../model/transcript.ts';
+import { newSession, newTurn } from '../model/rows.ts';
 import type { Turn } from '../model/types.ts';
+import type { Conclusion } from '../model/work.ts';
 import type { Transaction } from '../store/store.ts';
 
 export interface TurnEnd {
@@ -10,6 +12,9 @@ export interface TurnEnd {
   message: string | null;
   startSha: string | null;
   endSha: string | null;
+  /** What became of its work; null where the agent never had the prompt, or the work can't be looked at. */
+  conclusion: Conclusion | null;
+  startTree: string | null;
 }
 
 export interface EndOptions {
@@ -25,7 +30,7 @@ export interface EndOptions {
 export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndOptions): void {
   if (isEnded(turn.state) || turn.state === 'queued') return;
   const endedOrder = tx.event(end.outcome, turn.branchId, turn.id);
-  const failed = end.outcome === 'failed' || end.outcome === 'interrupted';
+  const failed = end.outcome === 'failed' || end.outcome === 'interrupted' || end.conclusion?.commit?.state === 'held';
   tx.update('turn', turn.id, {
     state: turnTransition(turn.state, end.outcome),
     endedAt: options.now(),
@@ -33,14 +38,33 @@ export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndO
     error: end.message && end.outcome !== 'completed' ? { message: end.message } : null,
     startSha: end.startSha ?? turn.startSha,
     endSha: end.endSha ?? turn.endSha,
+    startTree: end.startTree ?? turn.startTree,
     permission: null,
     silentSince: null,
   });
+  if (end.conclusion) applyConclusion(tx, turn.id, end.conclusion);
   if (end.outcome !== 'cancelled') tx.update('session', turn.sessionId, { unread: true });
   const branch = tx.get('branch', turn.branchId);
   if (failed && options.onFailure() === 'pause' && branch?.paused === 'no')
     tx.update('branch', turn.branchId, { paused: 'failure' });
-  if (end.outcome === 'completed' && options.autoReview()) queueReview(tx, turn, end, options);
+  if (end.outcome === 'completed' && !failed && options.autoReview()) queueReview(tx, turn, end, options);
+}
+
+/** Writes what became of a turn's work, and of the held work of earlier turns that its commit holds, too. */
+export function applyConclusion(tx: Transaction, turnId: string, { head, tree, work, commit, settled }: Conclusion): void {
+  const turn = tx.get('turn', turnId);
+  if (!turn) return;
+  tx.update('turn', turnId, { endSha: head ?? turn.endSha, endTree: tree, work, commit });
+  if (commit) tx.event(commit.state === 'made' ? 'committed' : 'held', turn.branchId, turnId);
+  if (commit?.state === 'made') for (const id of settled) settle(tx, id, commit.sha);
+}
+
+/** A turn whose commit was held: what it left is in this commit now. */
+export function settle(tx: Transaction, turnId: string, sha: string): void {
+  const turn = tx.get('turn', turnId);
+  if (turn?.commit?.state !== 'held') return;
+  tx.update('turn', turnId, { commit: { state: 'made', sha, files: turn.work?.files ?? 0 } });
+  tx.event('committed', turn.branchId, turnId);
 }
 
 /** Fails a turn that has not been handed to anybody. */
@@ -49,7 +73,12 @@ export function failQueuedTurn(tx: Transaction, turnId: string | undefined, mess
   if (row?.state !== 'queued') return;
   const state = turnTransition(row.state, 'starting');
   tx.update('turn', row.id, { state });
-  endTurn(tx, { ...row, state }, { outcome: 'failed', message, startSha: null, endSha: null }, options);
+  endTurn(
+    tx,
+    { ...row, state },
+    { outcome: 'failed', message, startSha: null, endSha: null, conclusion: null, startTree: null },
+    options,
+  );
 }
 
 /** An automatic review after a commit session, unless more work is queued on the branch (requirement 11). */
@@ -60,43 +89,28 @@ function queueReview(tx: Transaction, turn: Turn, end: TurnEnd, { canReview, new
   if (tx.select('turn', "branchId = ? AND state = 'queued' LIMIT 1", [turn.branchId]).length > 0) return;
   const id = newId();
   const turnId = newId();
-  tx.insert('session', {
-    id,
-    branchId: turn.branchId,
-    kind: 'review',
-    agent: session.agent,
-    title: `Review: ${session.title}`,
-    createdAt: now(),
-    agentSessionId: null,
-    agentInfo: null,
-    worktreePath: null,
-    tipSha: null,
-    mergeBaseSha: null,
-    retired: null,
-    closed: false,
-    unread: false,
-    madeOrder: tx.nextEvent(),
-  });
-  tx.insert('turn', {
-    id: turnId,
-    sessionId: id,
-    branchId: turn.branchId,
-    state: 'queued',
-    prompt: `Review the commits ${end.startSha}..${end.endSha} on this branch. Look for bugs, missing tests and unclear code. Change nothing; list what you find, the most important first.`,
-    attachments: [],
-    position: turn.position + 1,
-    queuedAt: now(),
-    startedAt: null,
-    endedAt: null,
-    startSha: null,
-    endSha: null,
-    error: null,
-    hostId: null,
-    attempt: 0,
-    cancelRequested: false,
-    permission: null,
-    silentSince: null,
-    endedOrder: null,
-  });
+  tx.insert(
+    'session',
+    newSession({
+      id,
+      branchId: turn.branchId,
+      kind: 'review',
+      agent: session.agent,
+      title: `Review: ${session.title}`,
+      createdAt: now(),
+      madeOrder: tx.nextEvent(),
+    }),
+  );
+  tx.insert(
+    'turn',
+    newTurn({
+      id: turnId,
+      sessionId: id,
+      branchId: turn.branchId,
+      prompt: `Review the commits ${end.startSha}..${end.endSha} on this branch. Look for bugs, missing tests and unclear code. Change nothing; list what you find, the most important first.`,
+      position: turn.position + 1,
+      queuedAt: now(),
+    }),
+  );
   tx.event('queued', turn.branchId, turnId);
 }

@@ -1,4 +1,5 @@
 /** States and reasons in words for people: one wording for tree, status bar, timeline and notifications. Pure. */
+import type { Commit } from '../model/work.ts';
 import { isActive } from '../model/transitions.ts';
 import {
   type Branch,
@@ -30,7 +31,11 @@ export function worktreeInWords(branch: Pick<Branch, 'worktreeState' | 'worktree
     case 'provisioning':
       return stepInWords(branch.worktreeStep);
     case 'failed':
-      return branch.worktreeError?.step === 'remove' ? 'Removing failed' : 'Preparing failed';
+      return 'Preparing failed';
+    case 'removalFailed':
+      return 'Removing failed';
+    case 'unreachable':
+      return 'Its disk is not there now';
     case 'missing':
       return 'Folder is gone; it will be made again';
     case 'removing':
@@ -71,16 +76,49 @@ export function waitingInWords({ reason, ahead, limit, agent, worktree }: Waitin
 }
 
 /** True when a person has to do something before the turn goes on. */
-export const needsUser = (turn: Pick<Turn, 'state' | 'permission'>): boolean => isActive(turn.state) && turn.permission !== null;
+export const needsUser = (turn: Pick<Turn, 'permission'>): boolean => turn.permission !== null;
 
 /** What a turn that is not queued is at. */
-export function turnInWords(turn: Pick<Turn, 'state' | 'permission' | 'cancelRequested' | 'silentSince' | 'error'>): string {
+export function turnInWords(
+  turn: Pick<Turn, 'state' | 'permission' | 'cancelRequested' | 'silentSince' | 'error' | 'commit'>,
+): string {
   if (isActive(turn.state)) {
     if (turn.cancelRequested) return 'cancelling';
     if (turn.permission) return 'needs your approval';
     if (turn.silentSince !== null) return 'running, silent';
   }
-  return turn.state;
+  if (turn.permission) return 'needs your approval';
+  return turn.commit?.state === 'held' ? `${turn.state}, not committed` : turn.state;
+}
+
+const pathsShown = 5;
+const pathsInWords = (paths: readonly string[]): string =>
+  `${paths.slice(0, pathsShown).join(', ')}${paths.length > pathsShown ? ` and ${paths.length - pathsShown} more` : ''}`;
+
+/** Why a turn's work is not committed, as one or more sentences; undefined when it is, or nothing was to be. */
+export function heldInWords(commit: Commit | null, branch: string): string | undefined {
+  if (commit?.state !== 'held') return undefined;
+  const paths = commit.paths ?? [];
+  switch (commit.why) {
+    case 'operation':
+      return paths.length > 0
+        ? `Nothing was committed: a ${commit.operation} is unfinished, in conflict: ${pathsInWords(paths)}. Solve it, or let the agent do it, then commit again.`
+        : `Nothing was committed: a ${commit.operation} is unfinished. Finish it, or commit again to conclude it.`;
+    case 'unmerged':
+      return `Nothing was committed: files are in conflict: ${pathsInWords(paths)}. Solve them, or let the agent do it, then commit again.`;
+    case 'markers':
+      return `Nothing was committed: there are marks of a conflict in ${pathsInWords(paths)}. Take them out, or commit again if they are meant.`;
+    case 'left':
+      return `Nothing was committed: the agent left the branch "${branch}"; the worktree is on ${commit.branch ? `"${commit.branch}"` : 'no branch'} now. Run \`git switch ${branch}\` there, then commit again.`;
+    case 'identity':
+      return `Nothing was committed: git does not know who you are. Set user.name and user.email (\`git config --global user.name "..."\`), then commit again.`;
+    case 'unreadable':
+      return `Nothing was committed: git can't read ${pathsInWords(paths)}. Mend that, then commit again.`;
+    case 'stopped':
+      return `Nothing was committed: ${commit.said ?? 'git was stopped'} The work is in the worktree; commit again.`;
+    case 'refused':
+      return `The commit was refused: ${commit.said ?? ''}`.trim();
+  }
 }
 
 /** The first turn of a session is called by its title, a follow-up by its prompt. */

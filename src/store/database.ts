@@ -4,7 +4,17 @@
  */
 import type { Database as SqlDatabase, SqlJsStatic, Statement } from 'sql.js';
 import { migrations, schemaVersion } from './migrations/index.ts';
-import { fromSql, type Mutation, type StateTable, type TableName, type Tables, toSql, type Value, wholeRows } from './schema.ts';
+import {
+  fromSql,
+  type Mutation,
+  quoted,
+  type StateTable,
+  type TableName,
+  type Tables,
+  toSql,
+  type Value,
+  wholeRows,
+} from './schema.ts';
 
 const madeUpBySql = ['random', 'randomblob', 'datetime', 'date', 'time', 'julianday', 'strftime', 'unixepoch'];
 
@@ -88,14 +98,14 @@ export class Database {
         const [, table, row] = mutation;
         const names = Object.keys(row);
         const values = names.map((name) => toSql(table, name, row[name]));
-        this.#run(`INSERT INTO ${table} (${names.join()}) VALUES (${names.map(() => '?').join()})`, values);
+        this.#run(`INSERT INTO ${table} (${names.map(quoted).join()}) VALUES (${names.map(() => '?').join()})`, values);
         break;
       }
       case '~': {
         const [, table, id, patch] = mutation;
         const names = Object.keys(patch);
         const values = names.map((name) => toSql(table, name, patch[name]));
-        this.#run(`UPDATE ${table} SET ${names.map((name) => `${name} = ?`).join()} WHERE id = ?`, [...values, id]);
+        this.#run(`UPDATE ${table} SET ${names.map((name) => `${quoted(name)} = ?`).join()} WHERE id = ?`, [...values, id]);
         break;
       }
       case '-':

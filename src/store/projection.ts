@@ -28,6 +28,9 @@ export class Projection {
   /** Turns that have not ended, in the order they run. */
   readonly #line = new Map<string, Turn[]>();
   readonly #active = new Map<string, Turn>();
+  /** Turns that ask for a permission, and turns whose commit is held: what a person has to see to. */
+  readonly #asking = new Map<string, Turn>();
+  readonly #held = new Map<string, Turn>();
   #lastPosition = 0;
 
   /** Events are not held here. */
@@ -86,6 +89,15 @@ export class Projection {
   active(): Iterable<Turn> {
     return this.#active.values();
   }
+  /** Turns that wait for an answer, ended ones included: an agent may go on after its turn. */
+  asking(): Iterable<Turn> {
+    return this.#asking.values();
+  }
+  /** Turns whose commit is held; of one branch, or of all. */
+  held(branchId?: string): Turn[] {
+    const held = [...this.#held.values()];
+    return branchId === undefined ? held : held.filter((turn) => turn.branchId === branchId);
+  }
   /** The highest position that a turn ever had here. */
   get lastPosition(): number {
     return this.#lastPosition;
@@ -119,6 +131,8 @@ export class Projection {
   }
 
   #putBranch(branch: Branch, change?: Change): void {
+    const before = this.#branches.get(branch.id);
+    if (before && before.name !== branch.name) this.#branchByName.delete(nameKey(before.repository, before.name));
     this.#branches.set(branch.id, branch);
     this.#branchByName.set(nameKey(branch.repository, branch.name), branch.id);
     change?.branches.add(branch.id);
@@ -139,6 +153,10 @@ export class Projection {
     if (!isEnded(turn.state)) this.#enterLine(turn);
     if (isActive(turn.state)) this.#active.set(turn.id, turn);
     else this.#active.delete(turn.id);
+    if (turn.permission) this.#asking.set(turn.id, turn);
+    else this.#asking.delete(turn.id);
+    if (turn.commit?.state === 'held') this.#held.set(turn.id, turn);
+    else this.#held.delete(turn.id);
     if (turn.position > this.#lastPosition) this.#lastPosition = turn.position;
     change?.turns.add(turn.id);
     change?.sessions.add(turn.sessionId);
@@ -168,6 +186,8 @@ export class Projection {
     this.#leaveLine(turn);
     this.#turns.delete(id);
     this.#active.delete(id);
+    this.#asking.delete(id);
+    this.#held.delete(id);
     removeFrom(this.#turnsOfSession, turn.sessionId, id);
     change.turns.add(id);
     change.sessions.add(turn.sessionId);

@@ -45,6 +45,11 @@ export const columns: { readonly [T in TableName]: Columns<Tables[T]> } = {
     createdAt: given,
     changedAt: given,
     madeOrder: text(0),
+    checkout: nullable,
+    headRef: nullable,
+    headSha: nullable,
+    nameMade: flag,
+    preparation: json(null),
   },
   session: {
     id: given,
@@ -83,6 +88,11 @@ export const columns: { readonly [T in TableName]: Columns<Tables[T]> } = {
     permission: json(null),
     silentSince: nullable,
     endedOrder: nullable,
+    startTree: nullable,
+    endTree: nullable,
+    work: json(null),
+    commit: json(null),
+    mends: nullable,
   },
   event: { id: given, at: given, branchId: given, turnId: nullable, kind: given },
 };
@@ -158,6 +168,11 @@ const rowMakers = {
     createdAt: v[13],
     changedAt: v[14],
     madeOrder: v[15],
+    checkout: v[16],
+    headRef: v[17],
+    headSha: v[18],
+    nameMade: isSet(v[19]),
+    preparation: parsed(v[20]),
   }),
   session: (v: Values) => ({
     id: v[0],
@@ -196,9 +211,17 @@ const rowMakers = {
     permission: parsed(v[16]),
     silentSince: v[17],
     endedOrder: v[18],
+    startTree: v[19],
+    endTree: v[20],
+    work: parsed(v[21]),
+    commit: parsed(v[22]),
+    mends: v[23],
   }),
 };
 export type StateTable = keyof typeof rowMakers;
+
+/** `commit` is a word of SQL. */
+export const quoted = (name: string): string => `"${name}"`;
 
 /** JSON by itself has 15 digits of a number that is not whole. */
 const allDigits = (name: string): string =>
@@ -207,7 +230,7 @@ const allDigits = (name: string): string =>
 /** SQL for all values of a row as a JSON array, and what makes the row of them. */
 export function wholeRows<T extends StateTable>(table: T): { values: string; make: (values: Values) => Tables[T] } {
   const values = Object.keys(columns[table])
-    .map((name) => (name === 'position' ? allDigits(name) : name))
+    .map((name) => (name === 'position' ? allDigits(name) : quoted(name)))
     .join();
   return { values, make: rowMakers[table] as unknown as (values: Values) => Tables[T] };
 }

@@ -4,7 +4,7 @@ import { messageOf, RefusedError } from '../model/errors.ts';
 import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { openFolders } from '../workspace.ts';
-import { findRepository } from '../worktrees/repositories.ts';
+import { findRepository } from '../git/repository.ts';
 import { ConversationFeed } from './conversationFeed.ts';
 import type { Drafts } from './drafts.ts';
 import { type Model, modelOf } from './model.ts';

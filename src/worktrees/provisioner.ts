@@ -9,15 +9,16 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Mutex, Semaphore } from 'async-mutex';
 import { isMissingProgram } from '../git/git.ts';
-import { LostBranchError, messageOf, StorageError } from '../model/errors.ts';
+import { LostBranchError, messageOf, StorageError, WorktreeError } from '../model/errors.ts';
 import { worktreeTransition } from '../model/transitions.ts';
 import type { Branch, ProvisioningStep } from '../model/types.ts';
 import { Backoff } from '../platform/backoff.ts';
-import { acquireWhenFree } from '../platform/exclusive.ts';
+import { claim, repositoryClaim, worktreeClaim } from '../platform/claims.ts';
+import { isMounted } from '../platform/mounts.ts';
+import type { Exclusive } from '../platform/exclusive.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { nextStep, stepAfter } from './nextStep.ts';
-import { repositoryClaim } from './repositories.ts';
 import type { WorktreeSettings } from './settings.ts';
 import { copyFiles } from './steps/copyFiles.ts';
 import { createWorktree } from './steps/createWorktree.ts';
@@ -45,6 +46,8 @@ const repositoriesBesideEachOther = 3;
 
 const realSteps: Readonly<Record<ProvisioningStep, Step>> = { resolveBase, createWorktree, copyFiles, runSetup };
 const gitSteps: ReadonlySet<ProvisioningStep> = new Set(['resolveBase', 'createWorktree']);
+/** Milliseconds between two looks for a disk that is away. */
+const diskTime = 5_000;
 
 /** Steps that a person stops end with this. */
 class Stopped extends Error {
@@ -58,6 +61,7 @@ export class Provisioner {
   readonly #repositories = new Map<string, Mutex>();
   readonly #several = new Semaphore(repositoriesBesideEachOther);
   readonly #again = new Backoff(() => this.reconcile());
+  #disk: NodeJS.Timeout | undefined;
   #disposed = false;
 
   constructor(options: ProvisionerOptions) {
@@ -73,6 +77,7 @@ export class Provisioner {
 
   #look(branch: Branch): void {
     if (branch.worktreeState === 'ready') this.#lookAtBackground(branch);
+    if (branch.worktreeState === 'unreachable') this.#lookForDisk(branch);
     if (this.#work.has(branch.id) || !nextStep(branch)) return;
     // Nothing waits for it: a branch whose turns were all removed is not made for nobody.
     if (branch.worktreeState !== 'provisioning' && this.#options.store.state.line(branch.id).length === 0) return;
@@ -101,7 +106,8 @@ export class Provisioner {
       for (;;) {
         const branch = this.#options.store.state.branch(branchId);
         const step = branch && nextStep(branch);
-        if (!branch || !step || signal.aborted) return;
+        if (!branch || !step) return;
+        if (signal.aborted) return await this.#stoppedBefore(branch, step, signal);
         if (gitSteps.has(step) && !held.release) {
           held.release = await this.#takeRepository(branch.repository, signal);
           continue; // Things may have changed while it waited its turn.
@@ -117,25 +123,40 @@ export class Provisioner {
     }
   }
 
-  /** Other windows may work on the same repository from storages of their own, so it is taken from them, too. */
-  async #takeRepository(repository: string, signal: AbortSignal): Promise<() => void> {
+  /** A person stopped it while it waited for its turn: it shows as stopped at the step that it waited for. */
+  async #stoppedBefore(branch: Branch, step: ProvisioningStep, signal: AbortSignal): Promise<void> {
+    if (!(signal.reason instanceof Stopped)) return;
+    await this.#change(branch.id, (row) =>
+      row.worktreeState === 'provisioning'
+        ? {}
+        : { worktreeState: worktreeTransition(row.worktreeState, 'provisioning'), worktreeStep: step },
+    );
+    await this.#fail(branch.id, step, step, signal.reason);
+  }
+
+  /** Other windows may work on the same repository from storages of their own, so it is taken from them, too. Undefined when it was stopped meanwhile. */
+  async #takeRepository(repository: string, signal: AbortSignal): Promise<(() => void) | undefined> {
     let mutex = this.#repositories.get(repository);
     if (!mutex) {
       mutex = new Mutex();
       this.#repositories.set(repository, mutex);
     }
-    const releaseOne = await mutex.acquire();
-    const [, releaseSeveral] = await this.#several.acquire();
-    const claim = await acquireWhenFree(repositoryClaim(repository), signal).catch((error: unknown) => {
-      releaseSeveral();
-      releaseOne();
-      throw error;
-    });
-    return () => {
-      void claim?.release();
-      releaseSeveral();
-      releaseOne();
+    const releaseOne = await unlessAborted(mutex.acquire(), signal);
+    const releaseSeveral =
+      releaseOne &&
+      (await unlessAborted(
+        this.#several.acquire().then(([, release]) => release),
+        signal,
+      ));
+    const taken = releaseSeveral && (await claim(repositoryClaim(repository), signal).catch(() => undefined));
+    const release = () => {
+      void taken?.release();
+      releaseSeveral?.();
+      releaseOne?.();
     };
+    if (taken) return release;
+    release();
+    return undefined;
   }
 
   /** Runs one step and writes its result; false when the branch is not to be gone on with. */
@@ -155,15 +176,22 @@ export class Provisioner {
       if (!entered) return false;
     }
     const gone = branch.worktreePath !== null && !gitSteps.has(step) && !existsSync(branch.worktreePath);
+    const away = branch.worktreePath !== null && !isMounted(branch.preparation?.mount ?? null);
+    let held: Exclusive | undefined;
     try {
       signal.throwIfAborted();
+      if (away) throw new WorktreeError(`The disk of ${branch.worktreePath} is not there now. Connect it, then retry.`);
       if (gone) throw new Error(`The folder ${branch.worktreePath} is gone. Retry to make it again.`);
+      // Copying and setup write in the worktree, where an agent of another window may be at work.
+      if (branch.worktreePath !== null && !gitSteps.has(step)) held = await claim(worktreeClaim(branch.worktreePath), signal);
+      signal.throwIfAborted();
       const patch = await (this.#options.steps ?? realSteps)[step]({
         branch,
         signal,
         settings: settings(branch.repository),
         ownCheckouts: ownCheckouts(),
         hasRun: this.#hasRun(branch.id),
+        names: this.#otherNames(branch),
         log: this.logOf(branch.id),
         save: (part) => this.#options.store.commit((tx) => tx.update('branch', branch.id, part)),
       });
@@ -185,7 +213,36 @@ export class Provisioner {
       if (signal.aborted && !(signal.reason instanceof Stopped)) return false; // Shutting down: it goes on at the next start.
       await this.#fail(branch.id, step, gone ? 'createWorktree' : step, signal.aborted ? signal.reason : error);
       return false;
+    } finally {
+      await held?.release();
     }
+  }
+
+  #otherNames(branch: Branch): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const other of this.#options.store.state.branches())
+      if (other.repository === branch.repository && other.id !== branch.id) names.add(other.name.toLowerCase());
+    return names;
+  }
+
+  /** A worktree whose disk was away is ready again when it is back, or missing when it is not on it any more. */
+  #lookForDisk(branch: Branch): void {
+    if (!isMounted(branch.preparation?.mount ?? null)) {
+      this.#disk ??= setTimeout(() => {
+        this.#disk = undefined;
+        this.reconcile();
+      }, diskTime).unref();
+      return;
+    }
+    const state = branch.worktreePath !== null && existsSync(branch.worktreePath) ? 'ready' : 'missing';
+    this.#change(
+      branch.id,
+      (row) =>
+        row.worktreeState === 'unreachable'
+          ? { worktreeState: worktreeTransition(row.worktreeState, state), changedAt: this.#options.now() }
+          : {},
+      `worktree:${state}`,
+    ).catch((error) => this.#failed(`Looking for the disk of ${branch.name}`, error));
   }
 
   #hasRun(branchId: string): boolean {
@@ -263,6 +320,11 @@ export class Provisioner {
     await work?.done;
   }
 
+  /** True while a step of the branch is under way. */
+  isAtWork(branchId: string): boolean {
+    return this.#work.has(branchId);
+  }
+
   /** Ends everything that runs for a branch, so that it can be removed. */
   async settle(branchId: string): Promise<void> {
     this.#background.get(branchId)?.abort();
@@ -272,9 +334,21 @@ export class Provisioner {
   /** Ends the steps under way without a trace: they go on at the next start. */
   async dispose(): Promise<void> {
     this.#disposed = true;
+    clearTimeout(this.#disk);
     this.#again.dispose();
     for (const stop of this.#background.values()) stop.abort();
     for (const { stop } of this.#work.values()) stop.abort();
     await Promise.allSettled([...this.#work.values()].map(({ done }) => done));
   }
+}
+
+/** What is waited for, or undefined as soon as the signal comes; what comes after that is released at once. */
+async function unlessAborted(waiting: Promise<() => void>, signal: AbortSignal): Promise<(() => void) | undefined> {
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  const release = await Promise.race([waiting, aborted]);
+  if (!release) void waiting.then((late) => late());
+  return release;
 }

@@ -7,7 +7,7 @@ export type ReviewedTip = Pick<Session, 'tipSha' | 'mergeBaseSha'>;
 export async function reviewedTip(branch: Branch): Promise<ReviewedTip> {
   const git = new Git(branch.worktreePath as string);
   const tipSha = (await git.commit('HEAD')) ?? null;
-  const base = (branch.base && (await git.commit(branch.base))) || branch.baseSha;
-  const mergeBase = tipSha && base ? await git.line('merge-base', tipSha, base) : undefined;
+  const base = (branch.base === null ? undefined : await git.commit(branch.base)) ?? branch.baseSha;
+  const mergeBase = tipSha && base ? await git.ask('merge-base', tipSha, base) : undefined;
   return { tipSha, mergeBaseSha: mergeBase ?? branch.baseSha };
 }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { noRisk } from '../../src/git/risk.ts';
 import { StorageError, WorktreeError } from '../../src/model/errors.ts';
 import { compareTurns } from '../../src/model/order.ts';
 import { isActive, isEnded } from '../../src/model/transitions.ts';
@@ -159,6 +160,8 @@ class History {
           Step
         >,
         removeWorktree: async (branch) => rmSync(branch.worktreePath ?? '/nowhere', { recursive: true, force: true }),
+        atRisk: async () => noRisk,
+        concludeTurn: async () => null,
         tipOf: async () => ({ tipSha: 'a'.repeat(40), mergeBaseSha: 'b'.repeat(40) }),
       },
     });

@@ -19,7 +19,7 @@ import {
 } from '../support/engines.ts';
 import { report } from '../support/report.ts';
 import { git, makeRepository } from '../support/repositories.ts';
-import { openStore } from '../support/stores.ts';
+import { openStore, branchRow } from '../support/stores.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 describe('Several windows, and what is left of earlier ones', function () {
@@ -164,24 +164,7 @@ describe('Several windows, and what is left of earlier ones', function () {
   it('overlapping in a reload: the old one acknowledges nothing once the new one has opened the storage', async () => {
     const storage = join(folder, 'storage');
     const older = await openStore(storage, undefined, 'older');
-    const row = {
-      id: 'b',
-      repository: '/r',
-      name: 'b',
-      base: null,
-      baseSha: null,
-      worktreeState: 'queued',
-      worktreeStep: null,
-      worktreePath: null,
-      worktreeError: null,
-      adopted: false,
-      backgroundSetup: 'none',
-      paused: 'no',
-      unread: false,
-      createdAt: 1,
-      changedAt: 1,
-      madeOrder: 1,
-    } as const;
+    const row = branchRow('b');
     await older.store.commit((tx) => tx.insert('branch', row));
     const newer = await openStore(storage, undefined, 'newer');
     await assert.rejects(

@@ -23,6 +23,7 @@ export interface TestSettings {
   permissions: 'ask' | 'acceptEdits' | 'allowAll';
   autoReview: boolean;
   keepRunning: boolean;
+  commitTemplate: string;
   worktrees: Partial<WorktreeSettings>;
   trusted: boolean;
 }
@@ -42,6 +43,7 @@ export const testSettings = (patch: Partial<TestSettings> = {}): TestSettings =>
   permissions: 'ask',
   autoReview: false,
   keepRunning: true,
+  commitTemplate: '${title}',
   worktrees: {},
   trusted: true,
   ...patch,
@@ -56,6 +58,7 @@ export const engineSettings = (settings: TestSettings): EngineSettings => ({
   permissions: () => settings.permissions,
   autoReview: () => settings.autoReview,
   keepRunning: () => settings.keepRunning,
+  commitTemplate: () => settings.commitTemplate,
   worktrees: () => ({ location: defaultLocation, include: [], symlinkDirectories: [], setup: [], ...settings.worktrees }),
 });
 

@@ -16,25 +16,29 @@ import {
 } from 'node:fs';
 import { copyFile, link, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Git } from '../../git/git.ts';
 import { WorktreeError } from '../../model/errors.ts';
 import { confined, isInside } from '../../platform/paths.ts';
 import { hasCode } from '../../store/fileSystem.ts';
+import { sourceCheckout } from '../places.ts';
+import { linksOf, prepared } from '../preparation.ts';
 import type { Step } from './step.ts';
 
 const includeFile = '.worktreeinclude';
 
 export const copyFiles: Step = async ({ branch, settings, signal }) => {
   const worktree = branch.worktreePath as string;
-  if (branch.repository.endsWith('.git') && !exists(join(branch.repository, '.git'))) return {}; // Bare: there is nothing to copy from.
-  const git = new Git(branch.repository, { signal });
+  const source = sourceCheckout(branch);
+  if (source === null) return {}; // Bare, and no checkout is open: there is nothing to copy from.
+  const git = new Git(source, { signal });
   for (const path of await included(git, settings.include)) {
     signal.throwIfAborted();
-    await copyInto(branch.repository, worktree, path);
+    await copyInto(source, worktree, path);
   }
-  for (const name of settings.symlinkDirectories) linkFolder(branch.repository, worktree, name);
-  return {};
+  const links = settings.symlinkDirectories.flatMap((name) => linkFolder(source, worktree, name) ?? []);
+  // A step that runs again after a crash finds its links there, and one made earlier stays ours.
+  return { preparation: prepared(branch, { links: [...new Set([...linksOf(branch), ...links])] }) };
 };
 
 /** Ignored, untracked files that `.worktreeinclude` (in git's own ignore syntax) or the setting's globs name. */
@@ -83,7 +87,8 @@ async function copyInto(repository: string, worktree: string, path: string): Pro
   }
 }
 
-function linkFolder(repository: string, worktree: string, given: string): void {
+/** The path of the link, relative to the worktree, where it is there now and is ours. */
+function linkFolder(repository: string, worktree: string, given: string): string | undefined {
   const name = confined(given);
   if (!name)
     throw new WorktreeError(
@@ -91,8 +96,21 @@ function linkFolder(repository: string, worktree: string, given: string): void {
     );
   const from = join(repository, name);
   const to = join(worktree, name);
-  if (exists(to) || !statSync(from, { throwIfNoEntry: false })?.isDirectory() || !makeParent(worktree, to)) return;
+  if (exists(to)) return isLinkTo(to, from) ? slashed(name) : undefined;
+  if (!statSync(from, { throwIfNoEntry: false })?.isDirectory() || !makeParent(worktree, to)) return undefined;
   symlinkSync(from, to, 'junction');
+  return slashed(name);
+}
+
+/** As git writes paths. */
+const slashed = (path: string): string => path.replaceAll('\\', '/');
+
+function isLinkTo(path: string, target: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink() && resolve(dirname(path), readlinkSync(path)) === resolve(target);
+  } catch {
+    return false;
+  }
 }
 
 /** Makes the folder that `path` lies in; false when a link in the worktree leads it elsewhere. */

@@ -5,17 +5,43 @@ import { dirname } from 'node:path';
 import { WorktreeError } from '../../model/errors.ts';
 import { randomId } from '../../model/ids.ts';
 import type { Branch } from '../../model/types.ts';
-import { endMarked, markVariable, userEnvironment } from '../../platform/processes.ts';
+import { missingHooks } from '../../git/commits.ts';
+import { Git } from '../../git/git.ts';
+import { ignoredIn } from '../../git/risk.ts';
+import { difference, snapshot } from '../../git/trees.ts';
+import { worktreeState } from '../../git/worktrees.ts';
+import { setupEnvironment } from '../../platform/environment.ts';
+import { endMarked, markVariable } from '../../platform/processes.ts';
+import { linksOf, prepared } from '../preparation.ts';
 import type { SetupCommand } from '../settings.ts';
 import type { Step } from './step.ts';
 
 export const runSetup: Step = async ({ branch, settings, signal, log }) => {
   await endMarked(setupMark(branch)); // A command of an earlier window may still run.
-  for (const command of settings.setup) {
-    if (command.wait) await runCommand(branch, command, log, signal);
-  }
-  return { backgroundSetup: settings.setup.some((command) => !command.wait) ? 'pending' : 'none' };
+  const git = new Git(branch.worktreePath as string, { signal });
+  const links = linksOf(branch);
+  const commands = settings.setup.filter(({ wait }) => wait);
+  // Of a worktree that was there before, what is changed in it is the user's, not setup's.
+  const before = commands.length > 0 ? await snapshot(git, await worktreeState(git), links) : undefined;
+  for (const command of commands) await runCommand(branch, command, log, signal);
+  const found = before && (await setupsChanges(git, before.tree, links));
+  const preparation = prepared(branch, {
+    setupChanged: found?.paths.slice(0, pathsKept) ?? [],
+    setupTree: found && found.paths.length > 0 ? found.tree : null,
+    ignored: (await ignoredIn(git, links)).slice(0, ignoredKept),
+    missingHooks: (await missingHooks(git)) ?? null,
+  });
+  return { preparation, backgroundSetup: settings.setup.some((command) => !command.wait) ? 'pending' : 'none' };
 };
+
+const pathsKept = 100;
+const ignoredKept = 1_000;
+
+/** What setup changed is nobody's turn: it is told once, and the content after it is where the first turn begins. */
+async function setupsChanges(git: Git, before: string, links: readonly string[]): Promise<{ tree: string; paths: string[] }> {
+  const { tree } = await snapshot(git, await worktreeState(git), links);
+  return { tree, paths: (await difference(git, before, tree)).map(({ path }) => path) };
+}
 
 /** Runs the commands that turns don't wait for; rejects with WorktreeError at the first that fails. */
 export async function runBackgroundSetup(
@@ -52,10 +78,7 @@ async function runCommand(
     windowsHide: true,
     stdio: ['ignore', output, output],
     env: {
-      ...userEnvironment(),
-      BRANCHLINE_REPOSITORY: branch.repository,
-      BRANCHLINE_WORKTREE: branch.worktreePath as string,
-      BRANCHLINE_BRANCH: branch.name,
+      ...setupEnvironment({ repository: branch.repository, worktree: branch.worktreePath as string, branch: branch.name }),
       [markVariable]: mark,
     },
   });

@@ -5,10 +5,12 @@ import type { WorktreeSettings } from '../settings.ts';
 export interface StepContext {
   branch: Branch;
   settings: WorktreeSettings;
-  /** Canonical paths of checkouts that are the user's own (open in a window): never used for a branch. */
   /** True when a turn has run on the branch: then it was there, and its loss is not to be papered over. */
   hasRun: boolean;
+  /** Canonical paths of checkouts that are the user's own (open in a window): never used for a branch. */
   ownCheckouts: string[];
+  /** Names of the repository's other branches in Branchline, in lower case. */
+  names: ReadonlySet<string>;
   /** Ends the step; it then rejects. */
   signal: AbortSignal;
   /** File that takes what the step's commands print. */

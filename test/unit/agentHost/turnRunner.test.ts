@@ -26,6 +26,9 @@ describe('A turn in its host', () => {
       agentSessionId: null,
       permissions: 'ask',
       keepRunning: true,
+      links: [],
+      held: [],
+      mends: null,
       timeLimits: defaultTimeLimits,
     });
     assert.deepEqual([runner.status?.state, runner.status?.outcome, runner.status?.agentInfo], ['ended', 'failed', null]);

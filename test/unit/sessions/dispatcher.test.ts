@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { noRisk } from '../../../src/git/risk.ts';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Outside } from '../../../src/sessions/engine.ts';
@@ -46,6 +47,8 @@ describe('A start that was decided on', () => {
       },
       steps: { resolveBase: async () => ({}), createWorktree: step, copyFiles: step, runSetup: step },
       removeWorktree: async () => undefined,
+      atRisk: async () => noRisk,
+      concludeTurn: async () => null,
       tipOf: async () => ({ tipSha: 'a'.repeat(40), mergeBaseSha: 'b'.repeat(40) }),
     };
     const engine = startEngine(folder, join(folder, 'repo'), { maxConcurrentTurns: 2 }, { outside });

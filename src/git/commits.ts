@@ -1,0 +1,112 @@
+/** Makes a commit of exactly these paths: git's own, with the user's identity, hooks and signing. */
+import { existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomId } from '../model/ids.ts';
+import { type Git, GitError } from './git.ts';
+import type { ChangedPath } from './status.ts';
+import { type ChangedFile, fromInput, nulled, parseDifference, stage } from './trees.ts';
+import type { WorktreeState } from './worktrees.ts';
+
+export interface CommitOrder {
+  state: WorktreeState;
+  /** Exactly these go into the commit. */
+  paths: readonly ChangedPath[];
+  message: string;
+  /** Ends the merge, pick or revert that is under way, under git's own message; all that is staged is part of it. */
+  concludes: boolean;
+}
+
+export type CommitAnswer =
+  | { done: true }
+  /** There was nothing that a commit could hold (other ends of lines only, for instance). */
+  | { done: false; why: 'nothing' }
+  /** No name and address of the user are set. */
+  | { done: false; why: 'identity'; said: string }
+  /** A hook, the signing, or git itself said no. */
+  | { done: false; why: 'refused'; said: string };
+
+/** Rejects with GitError when git was stopped or is not there. */
+export async function commitPaths(git: Git, { state, paths, message, concludes }: CommitOrder): Promise<CommitAnswer> {
+  const file = join(state.gitFolder, `branchline-message-${randomId()}`);
+  try {
+    await stage(git, paths, { raw: false });
+    const wanted = new Set(paths.map(({ path }) => path));
+    const others = state.changed.some((one) => one.staged && !wanted.has(one.path));
+    if (concludes) await git.run('commit', '--no-edit', '--cleanup=strip', '--allow-empty');
+    else {
+      await writeFile(file, message, { mode: 0o600 });
+      const usual = ['commit', '--cleanup=whitespace', `--file=${file}`];
+      // Where nothing else is staged the usual commit is the same, and the one that hooks know best.
+      if (others) await git.feed(nulled([...wanted]), '--literal-pathspecs', ...usual, '--only', ...fromInput);
+      else await git.run(...usual);
+    }
+    return { done: true };
+  } catch (error) {
+    if (!(error instanceof GitError) || error.reason !== 'failed') throw error;
+    return refusal(git, error, concludes);
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** Takes what a hook changed while the last commit of ours was made into that commit. */
+export async function amend(git: Git, paths: readonly ChangedPath[]): Promise<CommitAnswer> {
+  try {
+    await stage(git, paths, { raw: false });
+    await git.run('commit', '--amend', '--no-edit', '--allow-empty');
+    return { done: true };
+  } catch (error) {
+    if (!(error instanceof GitError) || error.reason !== 'failed') throw error;
+    return { done: false, why: 'refused', said: error.message };
+  }
+}
+
+/** HEAD, and what it changed against its first parent. */
+export async function lastCommit(git: Git): Promise<{ sha: string; files: ChangedFile[] }> {
+  const output = await git.run(
+    'diff-tree',
+    '--root',
+    '-m',
+    '--first-parent',
+    '-r',
+    '-z',
+    '--raw',
+    '--numstat',
+    '--no-renames',
+    '--pretty=format:%H',
+    'HEAD',
+  );
+  const sha = /^[0-9a-f]+/.exec(output)?.[0] ?? ((await git.commit('HEAD')) as string);
+  return { sha, files: parseDifference(output) };
+}
+
+/** What git meant, found out by asking, never from its words. */
+async function refusal(git: Git, error: GitError, concludes: boolean): Promise<CommitAnswer> {
+  const hasIdentity = await git.run('var', 'GIT_COMMITTER_IDENT').then(
+    () => true,
+    () => false,
+  );
+  if (!hasIdentity) return { done: false, why: 'identity', said: error.message };
+  const isUnborn = (await git.commit('HEAD')) === undefined;
+  if (!concludes && !isUnborn && (await isQuiet(git, 'diff', '--cached', '--quiet', '--ignore-submodules=none')))
+    return { done: false, why: 'nothing' };
+  return { done: false, why: 'refused', said: error.message };
+}
+
+/** `git diff --quiet` ends with 1 when there is a difference (git-diff(1)). */
+async function isQuiet(git: Git, ...args: string[]): Promise<boolean> {
+  try {
+    await git.run(...args);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The hooks that the repository names but that are not in this worktree (`core.hooksPath` of a folder that an install step makes): none of them runs. */
+export async function missingHooks(git: Git): Promise<string | undefined> {
+  const path = await git.ask('config', '--path', '--get', 'core.hooksPath');
+  if (!path || path === '/dev/null') return undefined;
+  return existsSync(join(path.startsWith('/') ? '' : git.folder, path)) ? undefined : path;
+}

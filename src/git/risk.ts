@@ -1,0 +1,228 @@
+/** What removing a worktree would lose: everything that is nowhere else, counted and named (invariants 10 and 13, requirement 44). */
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, type Stats } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Git, GitError } from './git.ts';
+import type { OperationKind } from './operations.ts';
+import { commonFolderOf, gitFolderOf } from './repository.ts';
+import { changedWithout, difference, snapshot } from './trees.ts';
+import { type WorktreeState, worktreeState } from './worktrees.ts';
+
+/** A repository inside the worktree that holds something of its own. */
+export interface InnerRisk {
+  path: string;
+  /** Changed or untracked files in it. */
+  uncommitted: number;
+  /** Commits in it that no remote of it has; for one without a remote, all. */
+  commits: number;
+}
+
+export interface IgnoredRisk {
+  /** Ignored files that are only here; `atLeast` when counting was broken off. */
+  files: number;
+  atLeast: boolean;
+  /** Bytes. */
+  size: number;
+  /** The first of them. */
+  first: string[];
+}
+
+export interface AtRisk {
+  /** Paths with uncommitted changes. */
+  uncommitted: string[];
+  /** Commits on the branch that no other branch and no remote has. The branch stays, and they with it. */
+  unmerged: number;
+  /** Commits of a HEAD without a branch that no branch, tag or remote has. */
+  detached: number;
+  /** What is stopped half-way, and what it has done. */
+  operation: OperationKind | null;
+  inner: InnerRisk[];
+  ignored: IgnoredRisk | null;
+}
+
+export const noRisk: AtRisk = { uncommitted: [], unmerged: 0, detached: 0, operation: null, inner: [], ignored: null };
+
+/** True when something would be lost that a person has to know of. Commits that a branch keeps are not lost. */
+export const losesWork = (risk: AtRisk): boolean =>
+  risk.uncommitted.length > 0 || risk.detached > 0 || risk.operation !== null || risk.inner.length > 0 || risk.ignored !== null;
+
+export interface RiskOrder {
+  branch: string;
+  /** Links that we made. */
+  links: readonly string[];
+  /** Ignored files and folders that were there when the worktree was ready: made by us or by setup. */
+  prepared: readonly string[];
+  /** Content after setup; what is still the same is nobody's work. */
+  setupTree: string | null;
+  /** A checkout of the repository to compare ignored files with. */
+  mainCheckout: string | null;
+}
+
+/** Looks at everything in the worktree. Rejects with WorktreeError or GitError where it can't be counted: then nothing may be removed. */
+export async function atRisk(git: Git, order: RiskOrder): Promise<AtRisk> {
+  const state = await worktreeState(git);
+  const ignoredPaths = await ignoredIn(git, order.links);
+  const [uncommitted, unmerged, detached, inner] = [
+    await uncommittedIn(git, state, order),
+    await countNot(git, `refs/heads/${order.branch}`, [`--exclude=refs/heads/${order.branch}`, '--branches', '--remotes']),
+    state.head === undefined ? 0 : await countNot(git, state.head, ['--branches', '--tags', '--remotes']),
+    await innerRisks(git, state, ignoredPaths),
+  ];
+  return {
+    uncommitted,
+    unmerged,
+    detached,
+    operation: state.operation?.kind ?? null,
+    inner,
+    ignored: await ignoredRisk(git, ignoredPaths, order, inner),
+  };
+}
+
+async function uncommittedIn(git: Git, state: WorktreeState, { links, setupTree }: RiskOrder): Promise<string[]> {
+  const paths = changedWithout(state.changed, links).map(({ path }) => path);
+  if (paths.length === 0 || setupTree === null) return paths;
+  try {
+    const now = await snapshot(git, state, links);
+    const sinceSetup = new Set((await difference(git, setupTree, now.tree)).map(({ path }) => path));
+    return paths.filter((path) => sinceSetup.has(path));
+  } catch (error) {
+    if (error instanceof GitError && error.reason === 'failed') return paths; // The tree is gone: all of it counts.
+    throw error;
+  }
+}
+
+/** Commits of a revision that are in none of the others; 0 when there is no such revision. */
+async function countNot(git: Git, revision: string, not: readonly string[]): Promise<number> {
+  if ((await git.commit(revision)) === undefined) return 0;
+  return Number((await git.run('rev-list', '--count', revision, '--not', ...not)).trim());
+}
+
+/** Submodules, and folders that are repositories of their own, also in ignored folders. */
+async function innerRisks(git: Git, state: WorktreeState, ignored: readonly string[]): Promise<InnerRisk[]> {
+  const recorded = (await git.run('ls-files', '--stage', '-z'))
+    .split('\0')
+    .flatMap((line) => (line.startsWith('160000 ') ? [line.slice(line.indexOf('\t') + 1)] : []));
+  const hidden: string[] = [];
+  for (const path of ignored) if (path.endsWith('/')) hidden.push(...(await repositoriesBelow(git.folder, path.slice(0, -1))));
+  const risks: InnerRisk[] = [];
+  for (const path of new Set([...recorded, ...state.embedded, ...hidden])) {
+    const risk = await innerRisk(git, path, new Set(recorded).has(path));
+    risks.push(...risk);
+  }
+  return risks;
+}
+
+async function innerRisk(outer: Git, path: string, isSubmodule: boolean): Promise<InnerRisk[]> {
+  const folder = join(outer.folder, path);
+  const gitFolder = gitFolderOf(folder);
+  if (!gitFolder) return []; // Not checked out.
+  // A worktree of a repository that lies elsewhere has its commits there.
+  const livesElsewhere = commonFolderOf(gitFolder) !== gitFolder;
+  const git = new Git(folder);
+  const state = await worktreeState(git);
+  const all = livesElsewhere ? ['HEAD'] : ['--all', 'HEAD'];
+  const revisions = state.head === undefined ? (livesElsewhere ? [] : ['--all']) : all;
+  const known = livesElsewhere ? ['--branches', '--tags', '--remotes'] : ['--remotes'];
+  // What the outer repository's recorded commit names came from elsewhere, as far as anybody knows.
+  const recorded = isSubmodule ? await outer.ask('rev-parse', '--verify', '--quiet', `HEAD:${path}`) : undefined;
+  const isHere = recorded !== undefined && (await git.commit(recorded)) !== undefined;
+  const commits =
+    revisions.length === 0
+      ? 0
+      : Number((await git.run('rev-list', '--count', ...revisions, '--not', ...known, ...(isHere ? [recorded] : []))).trim());
+  const own: InnerRisk = { path, uncommitted: state.changed.length + state.embedded.length, commits };
+  const deeper: InnerRisk[] = [];
+  for (const inner of await innerRisks(git, state, await ignoredIn(git, [])))
+    deeper.push({ ...inner, path: `${path}/${inner.path}` });
+  return [...(own.uncommitted > 0 || own.commits > 0 ? [own] : []), ...deeper];
+}
+
+/** Ignored files and folders, folders with a slash at their end; links of ours are none. */
+export async function ignoredIn(git: Git, links: readonly string[]): Promise<string[]> {
+  const output = await git.run('ls-files', '--others', '--ignored', '--exclude-standard', '--directory', '-z');
+  return output.split('\0').filter((path) => path !== '' && !links.includes(path.replace(/\/$/, '')));
+}
+
+/** Most entries that are looked at; what is beyond them is told as "at least". */
+const mostEntries = 50_000;
+/** Files up to this many bytes are compared by content; larger ones by size. */
+const compared = 16 * 1024 * 1024;
+const shownFirst = 5;
+
+async function ignoredRisk(
+  git: Git,
+  paths: readonly string[],
+  { prepared, mainCheckout }: RiskOrder,
+  inner: readonly InnerRisk[],
+): Promise<IgnoredRisk | null> {
+  const known = new Set(prepared);
+  const risk: IgnoredRisk = { files: 0, atLeast: false, size: 0, first: [] };
+  const budget = { left: mostEntries };
+  for (const path of paths) {
+    if (path.endsWith('/') && known.has(path)) continue; // Made by setup, or copied.
+    // Of a folder that the main checkout has, too, only what that one lacks is counted: its content is made again.
+    const isShared = path.endsWith('/') && mainCheckout !== null && existsSync(join(mainCheckout, path));
+    const isInner = (one: string) => inner.some((other) => one === other.path || one.startsWith(`${other.path}/`));
+    await countFiles(git.folder, path.replace(/\/$/, ''), budget, async (file, stat) => {
+      if (isInner(file) || (known.has(file) && mainCheckout === null)) return;
+      if (isShared && existsSync(join(mainCheckout, file))) return;
+      if (mainCheckout !== null && (await isSame(join(git.folder, file), stat, join(mainCheckout, file)))) return;
+      if (known.has(file) && mainCheckout !== null && !existsSync(join(mainCheckout, file))) return; // Made by setup.
+      risk.files += 1;
+      risk.size += stat.size;
+      if (risk.first.length < shownFirst) risk.first.push(file);
+    });
+  }
+  risk.atLeast = budget.left <= 0;
+  return risk.files > 0 ? risk : null;
+}
+
+/** Calls `each` for all files at or below a path; links are not followed. */
+async function countFiles(
+  root: string,
+  path: string,
+  budget: { left: number },
+  each: (path: string, stat: Stats) => Promise<void>,
+): Promise<void> {
+  if (budget.left <= 0) return;
+  budget.left -= 1;
+  const stat = await lstat(join(root, path)).catch(() => undefined);
+  if (!stat) return;
+  if (!stat.isDirectory()) return each(path, stat);
+  for (const name of await readdir(join(root, path)).catch(() => [])) await countFiles(root, `${path}/${name}`, budget, each);
+}
+
+/** Repositories at or below an ignored folder. */
+async function repositoriesBelow(root: string, path: string): Promise<string[]> {
+  const found: string[] = [];
+  const budget = { left: mostEntries };
+  const look = async (here: string): Promise<void> => {
+    budget.left -= 1;
+    const entries = budget.left > 0 ? await readdir(join(root, here), { withFileTypes: true }).catch(() => []) : [];
+    if (entries.some(({ name }) => name === '.git') && gitFolderOf(join(root, here))) {
+      found.push(here);
+      return;
+    }
+    for (const entry of entries) if (entry.isDirectory()) await look(`${here}/${entry.name}`);
+  };
+  await look(path);
+  return found;
+}
+
+async function isSame(path: string, stat: Stats, other: string): Promise<boolean> {
+  const there = await lstat(other).catch(() => undefined);
+  if (!there || there.isFile() !== stat.isFile() || there.size !== stat.size) return false;
+  if (!stat.isFile() || stat.size > compared) return true;
+  return (await digestOf(path)) === (await digestOf(other));
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const part of createReadStream(path)) hash.update(part as Buffer);
+  } catch {
+    return `unreadable ${path}`;
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,15 @@
+/** The work of turns and what became of it; what was found while a worktree was prepared; what HEAD was when a branch was queued. */
+export const work = `
+ALTER TABLE branch ADD COLUMN checkout TEXT;
+ALTER TABLE branch ADD COLUMN headRef TEXT;
+ALTER TABLE branch ADD COLUMN headSha TEXT;
+ALTER TABLE branch ADD COLUMN nameMade INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE branch ADD COLUMN preparation TEXT;
+ALTER TABLE turn ADD COLUMN startTree TEXT;
+ALTER TABLE turn ADD COLUMN endTree TEXT;
+ALTER TABLE turn ADD COLUMN work TEXT;
+ALTER TABLE turn ADD COLUMN "commit" TEXT;
+ALTER TABLE turn ADD COLUMN mends TEXT;
+UPDATE branch SET worktreeState = 'removalFailed', worktreeStep = NULL
+  WHERE worktreeState = 'failed' AND json_extract(worktreeError, '$.step') = 'remove';
+`;
