@@ -29,8 +29,10 @@ export type CommitAnswer =
 /** Rejects with GitError when git was stopped or is not there. */
 export async function commitPaths(git: Git, { state, paths, message, concludes }: CommitOrder): Promise<CommitAnswer> {
   const file = join(state.gitFolder, `branchline-message-${randomId()}`);
+  let isStaged = false;
   try {
     await stage(git, paths, { raw: false });
+    isStaged = true;
     const wanted = new Set(paths.map(({ path }) => path));
     const others = state.changed.some((one) => one.staged && !wanted.has(one.path));
     if (concludes) await git.run('commit', '--no-edit', '--cleanup=strip', '--allow-empty');
@@ -44,7 +46,7 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
     return { done: true };
   } catch (error) {
     if (!(error instanceof GitError) || error.reason !== 'failed') throw error;
-    return refusal(git, error, concludes);
+    return refusal(git, error, isStaged && !concludes);
   } finally {
     await rm(file, { force: true });
   }
@@ -82,14 +84,14 @@ export async function lastCommit(git: Git): Promise<{ sha: string; files: Change
 }
 
 /** What git meant, found out by asking, never from its words. */
-async function refusal(git: Git, error: GitError, concludes: boolean): Promise<CommitAnswer> {
+async function refusal(git: Git, error: GitError, mayBeNothing: boolean): Promise<CommitAnswer> {
   const hasIdentity = await git.run('var', 'GIT_COMMITTER_IDENT').then(
     () => true,
     () => false,
   );
   if (!hasIdentity) return { done: false, why: 'identity', said: error.message };
   const isUnborn = (await git.commit('HEAD')) === undefined;
-  if (!concludes && !isUnborn && (await isQuiet(git, 'diff', '--cached', '--quiet', '--ignore-submodules=none')))
+  if (mayBeNothing && !isUnborn && (await isQuiet(git, 'diff', '--cached', '--quiet', '--ignore-submodules=none')))
     return { done: false, why: 'nothing' };
   return { done: false, why: 'refused', said: error.message };
 }
@@ -99,8 +101,9 @@ async function isQuiet(git: Git, ...args: string[]): Promise<boolean> {
   try {
     await git.run(...args);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof GitError && error.exitCode === 1) return false;
+    throw error;
   }
 }
 

@@ -168,8 +168,7 @@ async function open(
       unsafe: ours,
       input: () => input, // An empty one closes the input, so that nothing waits for it.
       errors: (error, result) => {
-        if (error instanceof Error) return error;
-        if (result.exitCode === 0) return undefined; // Words on standard error are no failure.
+        if (result.exitCode === 0) return error instanceof Error ? error : undefined; // Words on standard error are no failure.
         const words = Buffer.concat([...result.stdErr, ...result.stdOut])
           .toString('utf8')
           .trim();

@@ -126,11 +126,11 @@ export class Provisioner {
   /** A person stopped it while it waited for its turn: it shows as stopped at the step that it waited for. */
   async #stoppedBefore(branch: Branch, step: ProvisioningStep, signal: AbortSignal): Promise<void> {
     if (!(signal.reason instanceof Stopped)) return;
-    await this.#change(branch.id, (row) =>
-      row.worktreeState === 'provisioning'
-        ? {}
-        : { worktreeState: worktreeTransition(row.worktreeState, 'provisioning'), worktreeStep: step },
-    );
+    if (branch.worktreeState !== 'provisioning')
+      await this.#change(branch.id, (row) => ({
+        worktreeState: worktreeTransition(row.worktreeState, 'provisioning'),
+        worktreeStep: step,
+      }));
     await this.#fail(branch.id, step, step, signal.reason);
   }
 
@@ -237,10 +237,10 @@ export class Provisioner {
     const state = branch.worktreePath !== null && existsSync(branch.worktreePath) ? 'ready' : 'missing';
     this.#change(
       branch.id,
-      (row) =>
-        row.worktreeState === 'unreachable'
-          ? { worktreeState: worktreeTransition(row.worktreeState, state), changedAt: this.#options.now() }
-          : {},
+      (row) => ({
+        worktreeState: row.worktreeState === 'unreachable' ? worktreeTransition(row.worktreeState, state) : row.worktreeState,
+        changedAt: this.#options.now(),
+      }),
       `worktree:${state}`,
     ).catch((error) => this.#failed(`Looking for the disk of ${branch.name}`, error));
   }

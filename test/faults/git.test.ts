@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { heldInWords } from '../../src/sessions/words.ts';
 import { findMarked } from '../../src/platform/processes.ts';
 import {
   startEngine,
@@ -54,6 +55,7 @@ describe('git under our feet', function () {
     assert.equal(turnState(one.engine, turnId), 'completed');
     return branchId;
   };
+  const held = ({ engine }: TestEngine, turnId: string) => heldInWords(engine.state.turn(turnId)?.commit ?? null, 'b') ?? '';
   const hook = (name: string, script: string) => {
     const path = join(repository, '.git', 'hooks', name);
     mkdirSync(dirname(path), { recursive: true });
@@ -111,7 +113,8 @@ describe('git under our feet', function () {
     await untilEnded(one.engine, turnId);
     assert.deepEqual(subjects(repository, 'main..elsewhere'), []);
     assert.ok(existsSync(join(worktree(), 'file.txt')));
-    assert.match(one.engine.state.turn(turnId)?.error?.message ?? '', /left the branch "b".*"elsewhere"/);
+    assert.equal(turnState(one.engine, turnId), 'completed');
+    assert.match(held(one, turnId), /left the branch "b".*"elsewhere"/);
   });
 
   it('an index.lock left behind stops the commit, not the work, and says so', async () => {
@@ -120,11 +123,12 @@ describe('git under our feet', function () {
     const lock = join(repository, '.git', 'worktrees', 'b', 'index.lock');
     const { turnId } = await queue(one, 'b', `echo x > file.txt; touch '${lock}'`, 'commit');
     await untilEnded(one.engine, turnId);
-    assert.equal(turnState(one.engine, turnId), 'failed');
-    assert.match(
-      one.engine.state.turn(turnId)?.error?.message ?? '',
-      /could not be committed.*index\.lock[\s\S]*They are in the worktree/,
-    );
+    assert.equal(turnState(one.engine, turnId), 'completed');
+    assert.match(held(one, turnId), /commit was refused.*index\.lock/);
+    rmSync(lock);
+    await (await one.engine.owner()).work.retry(turnId);
+    assert.equal(one.engine.state.turn(turnId)?.commit?.state, 'made');
+    assert.equal(one.engine.state.turn(turnId)?.attempt, 1, 'nothing was sent again');
     assert.equal(readFileSync(join(worktree(), 'file.txt'), 'utf8'), 'x\n');
   });
 
@@ -136,12 +140,13 @@ describe('git under our feet', function () {
     await unpreparedThenMended(one, /could not make the worktree.*lock/is, () => rmSync(lock));
   });
 
-  it('a hook that refuses the commit fails the turn with its words', async () => {
+  it('a hook that refuses the commit holds it, with its words', async () => {
     hook('pre-commit', 'echo no, thank you >&2; exit 1');
     const one = start();
     const { turnId } = await queue(one, 'b', 'echo x > file.txt', 'commit');
     await untilEnded(one.engine, turnId);
-    assert.match(one.engine.state.turn(turnId)?.error?.message ?? '', /could not be committed: no, thank you/);
+    assert.equal(turnState(one.engine, turnId), 'completed');
+    assert.match(held(one, turnId), /commit was refused: no, thank you/);
   });
 
   it('a hook that hangs is ended with the turn, and leaves no process', async () => {
@@ -232,9 +237,11 @@ describe('git under our feet', function () {
     await untilEnded(one.engine, turnId);
     assert.equal(turnState(one.engine, turnId), 'completed', one.engine.state.turn(turnId)?.error?.message);
     const { removal } = await one.engine.owner();
-    await assert.rejects(removal.remove(branchId, false), /submodules/);
+    writeFileSync(join(worktree(), 'sub', 'mine.txt'), 'mine\n');
+    await assert.rejects(removal.remove(branchId, false), /sub is a repository of its own with 1 uncommitted file/);
     assert.ok(existsSync(worktree()));
-    await removal.remove(branchId, true);
+    rmSync(join(worktree(), 'sub', 'mine.txt'));
+    await removal.remove(branchId, false);
     assert.ok(!existsSync(worktree()));
   });
 

@@ -160,16 +160,19 @@ describe('Agents over ACP', () => {
     assert.deepEqual(subjects(repository, 'main..b'), ['Add a file'], 'a note commits nothing');
   });
 
-  it("never sweeps what was in the worktree before into a turn's commit, and says so", async () => {
+  it("never sweeps what was in the worktree before into a turn's commit, and keeps it as the other turn's", async () => {
     const { engine } = start();
     const { queue } = await engine.owner();
     const first = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'write mine.txt before' });
     await untilEnded(engine, first.turnId);
-    const { sessionId, turnId } = await queue.enqueue({ branch: 'b', title: 'Theirs', prompt: 'append mine.txt after' });
+    const { turnId } = await queue.enqueue({ branch: 'b', title: 'Theirs', prompt: 'write theirs.txt after' });
     await untilEnded(engine, turnId);
     assert.equal(turnState(engine, turnId), 'completed');
-    assert.deepEqual(subjects(repository, 'main..b'), []);
-    assert.ok((await entries(sessionId)).some((entry) => entry.type === 'notice' && /mine\.txt|before/.test(entry.text)));
+    assert.deepEqual(subjects(repository, 'main..b'), ['Theirs']);
+    assert.equal(git(repository, 'ls-tree', '--name-only', 'b'), 'README.md\ntheirs.txt');
+    const kept = engine.state.turn(first.turnId)?.work;
+    assert.equal(kept?.files, 1);
+    assert.equal(git(repository, 'show', `${kept?.ref}:mine.txt`), 'before');
   });
 
   it('resolves and stores what a review is of before the agent runs (requirement 10)', async () => {
