@@ -90,7 +90,7 @@ export async function benchProvisioning(folder: string): Promise<void> {
     own.push(
       await timed(async () => {
         branchId = (await queue.enqueue({ branch: `own${round}`, kind: 'note', prompt: 'sleep 300' })).branchId;
-        await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready', 'it is ready', 60_000);
+        await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready', 'it is ready');
       }),
     );
     await removal.remove(branchId, true);
