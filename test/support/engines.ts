@@ -9,12 +9,7 @@ import { removeTemporaryFolders } from './temporaryFolder.ts';
 
 export const programs = fileURLToPath(new URL('../../dist/', import.meta.url));
 
-/** The agent of `testAgent.ts`. */
-export const testAgent: AgentSetting = {
-  name: 'Test Agent',
-  command: process.execPath,
-  args: [fileURLToPath(new URL('testAgent.ts', import.meta.url))],
-};
+export { testAgent } from './testAgentSetting.ts';
 
 export interface TestSettings {
   agents: Record<string, AgentSetting>;

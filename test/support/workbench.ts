@@ -9,10 +9,7 @@ import { installExtension, type Server, type ServerOptions, startServer } from '
 import { launchBrowser } from './browsers.ts';
 import { patience, untilSeen } from './patience.ts';
 import { makeRepository } from './repositories.ts';
-
-export const testAgentSetting = {
-  test: { name: 'Test Agent', command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] },
-};
+import { testAgent } from './testAgentSetting.ts';
 
 /** Milliseconds until a click or key that the workbench may have dropped is given once more. */
 const retry = 5_000;
@@ -41,7 +38,7 @@ export class Workbench {
       host: ensureHost('newest'),
       folder,
       ...options,
-      settings: { 'branchline.agents': testAgentSetting, 'workbench.reduceMotion': 'on', ...settings },
+      settings: { 'branchline.agents': { test: testAgent }, 'workbench.reduceMotion': 'on', ...settings },
     };
     installExtension(all, vsix);
     const server = await startServer(all);
