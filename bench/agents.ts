@@ -1,21 +1,17 @@
 /** From a ready worktree to the prompt in the agent's hands, against the same agent spawned bare; and provisioning. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { client, methods, ndJsonStream } from '@agentclientprotocol/sdk';
-import { root } from '../scripts/vscodeHost.ts';
-import { startEngine, stopEngine, until, untilEnded } from '../test/support/engines.ts';
+import { startEngine, stopEngine, testAgent, until, untilEnded } from '../test/support/engines.ts';
 import { git, makeRepository } from '../test/support/repositories.ts';
-import { figure, median, timed } from './figures.ts';
-
-const program = join(root, 'test', 'support', 'testAgent.ts');
-const rounds = 9;
+import { files, run } from './bare.ts';
+import { compare, inTurns, timed } from './figures.ts';
 
 /** Milliseconds until the agent answers the prompt's first order. */
 async function bare(cwd: string): Promise<number> {
   const start = performance.now();
-  const child = spawn(process.execPath, [program], { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(testAgent.command, testAgent.args, { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
   const heard = Promise.withResolvers<number>();
   const app = client({ name: 'bench' })
     .onNotification(methods.client.session.update, () => heard.resolve(performance.now() - start))
@@ -38,63 +34,56 @@ async function bare(cwd: string): Promise<number> {
   return time;
 }
 
-export async function benchAgents(folder: string): Promise<void> {
+export async function benchPrompt(folder: string): Promise<void> {
   const repository = makeRepository(folder, 'prompt');
   const one = startEngine(join(folder, 'prompt-engine'), repository, {
-    agents: { test: { command: process.execPath, args: [program] } },
+    agents: { test: testAgent },
     defaultAgent: 'test',
   });
   const { queue } = await one.engine.owner();
   const first = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say ready' });
   await untilEnded(one.engine, first.turnId);
   const worktree = one.engine.state.branch(first.branchId)?.worktreePath ?? '';
-  const own: number[] = [];
-  const other: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    other.push(await bare(worktree));
+  const ours = async () => {
     const start = performance.now();
     const heard = Promise.withResolvers<number>();
     const listener = one.engine.onDidWrite(({ entries }) => {
       if (entries.some((entry) => entry.type === 'text')) heard.resolve(performance.now() - start);
     });
     const { turnId } = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say there' });
-    own.push(await heard.promise);
+    const time = await heard.promise;
     listener.dispose();
     await untilEnded(one.engine, turnId);
-  }
-  await stopEngine(one);
-  figure(
+    return time;
+  };
+  await compare(
     'prompt sent on a ready worktree',
-    median(own) / median(other),
-    `the same agent spawned bare, ${median(other).toFixed(0)} ms`,
-    1.3,
+    { against: 'the same agent spawned bare', atMost: 1.3 },
+    inTurns(ours, () => bare(worktree)),
+    9,
   );
+  await stopEngine(one);
 }
 
 export async function benchProvisioning(folder: string): Promise<void> {
-  const files: Record<string, string> = {};
-  for (let n = 0; n < 20_000; n += 1) files[`src/${n % 200}/file${n}.txt`] = `File ${n}\n`;
-  const repository = makeRepository(folder, 'large', files);
-  mkdirSync(join(folder, 'bare'));
-  writeFileSync(join(folder, 'warm'), '');
-  git(repository, 'worktree', 'add', '-q', '-b', 'warm', join(folder, 'bare', 'warm'));
+  const repository = makeRepository(folder, 'large', files(20_000));
   const one = startEngine(join(folder, 'provision-engine'), repository);
   const { queue, removal } = await one.engine.owner();
-  const own: number[] = [];
-  const other: number[] = [];
-  for (let round = 0; round < 5; round += 1) {
-    const path = join(folder, 'bare', `w${round}`);
-    other.push(await timed(() => git(repository, 'worktree', 'add', '-q', '-b', `bare${round}`, path)));
-    git(repository, 'worktree', 'remove', path);
+  const ours = async (round: number) => {
     let branchId = '';
-    own.push(
-      await timed(async () => {
-        branchId = (await queue.enqueue({ branch: `own${round}`, kind: 'note', prompt: 'sleep 300' })).branchId;
-        await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready', 'it is ready', 60_000);
-      }),
-    );
+    const time = await timed(async () => {
+      branchId = (await queue.enqueue({ branch: `own${round}`, kind: 'note', prompt: 'sleep 300' })).branchId;
+      await until(one.engine, () => one.engine.state.branch(branchId)?.worktreeState === 'ready', 'it is ready');
+    });
     await removal.remove(branchId, true);
-  }
+    return time;
+  };
+  const theirs = async (round: number) => {
+    const path = join(folder, `bare${round}`);
+    const time = await timed(() => run(repository, 'git', 'worktree', 'add', '-q', '-b', `bare${round}`, path));
+    git(repository, 'worktree', 'remove', path);
+    return time;
+  };
+  await compare('provisioning 20,000 files', { against: 'git worktree add', atMost: 1.1 }, inTurns(ours, theirs));
   await stopEngine(one);
-  figure('provisioning 20,000 files', median(own) / median(other), `git worktree add, ${median(other).toFixed(0)} ms`, 1.1);
 }

@@ -9,11 +9,13 @@ import { Store } from '../src/store/store.ts';
 import { childrenOf, endedAtFirst } from '../src/tree/nodes.ts';
 import { rowOf } from '../src/tree/presentation.ts';
 import { branchRow, makeDatabase, sessionRow, turnRow } from '../test/support/stores.ts';
-import { figure, median } from './figures.ts';
+import { compare, inTurns, median, timed } from './figures.ts';
 
-const rounds = 400;
+/** Changes in a round. */
+const each = 80;
 
-async function costWith(folder: string, sessions: number): Promise<number> {
+/** A store with so many sessions, and what one change of it costs in milliseconds, from the call until its rows are made. */
+async function storeWith(folder: string, sessions: number): Promise<{ cost: () => Promise<number>; close: () => Promise<void> }> {
   const store = await Store.open({
     files: nodeFileSystem,
     folder,
@@ -55,27 +57,29 @@ async function costWith(folder: string, sessions: number): Promise<number> {
     for (const id of change.branches) for (const node of childrenOf(store.state, id, endedAtFirst)) rowOf(node, context);
     statusText(store.state, false);
   });
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const start = performance.now();
-    await queue.moveBy('t9', round % 2 === 0 ? -1 : 1);
-    times.push(performance.now() - start);
-  }
-  listener.dispose();
-  await store.close();
-  return median(times);
+  return {
+    cost: async () => {
+      const times: number[] = [];
+      for (let n = 0; n < each; n += 1) times.push(await timed(() => queue.moveBy('t9', n % 2 === 0 ? -1 : 1)));
+      return median(times);
+    },
+    close: async () => {
+      listener.dispose();
+      await store.close();
+    },
+  };
 }
 
 export async function benchChanges(folder: string): Promise<void> {
-  await costWith(join(folder, 'changes-warm'), 10);
-  const few = await costWith(join(folder, 'changes-10'), 10);
+  const few = await storeWith(join(folder, 'few'), 10);
   for (const sessions of [1_000, 10_000]) {
-    const many = await costWith(join(folder, `changes-${sessions}`), sessions);
-    figure(
+    const many = await storeWith(join(folder, String(sessions)), sessions);
+    await compare(
       `one change with ${sessions.toLocaleString('en')} sessions`,
-      many / few,
-      `with 10 sessions, ${few.toFixed(3)} ms`,
-      1.5,
+      { against: 'with 10 sessions', atMost: 1.5 },
+      inTurns(many.cost, few.cost),
     );
+    await many.close();
   }
+  await few.close();
 }

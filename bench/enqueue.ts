@@ -11,7 +11,7 @@ import { nodeFileSystem, type StoreFileSystem } from '../src/store/fileSystem.ts
 import { Store } from '../src/store/store.ts';
 import { makeRepository } from '../test/support/repositories.ts';
 import { branchRow, makeDatabase, sessionRow, turnRow } from '../test/support/stores.ts';
-import { figure, median, percentile } from './figures.ts';
+import { compare, compareAll, count, inTurns, median, timed } from './figures.ts';
 
 const version = '13.2.0';
 const rounds = 15;
@@ -111,9 +111,15 @@ async function ours(folder: string, repository: string, stored: number, slow: nu
     defaultAgent: () => 'shell',
   });
   await queue.enqueue({ branch: 'b', prompt: 'The first, which makes the branch' });
+  Object.assign(counts, { syncs: 0, bytes: 0 });
+  let calls = 0;
   return {
     counts,
-    enqueue: () => queue.enqueue({ branch: 'b', prompt: 'Change the greeting and its test, then say what you did' }),
+    calls: () => calls,
+    enqueue: () => {
+      calls += 1;
+      return queue.enqueue({ branch: 'b', prompt: 'Change the greeting and its test, then say what you did' });
+    },
     close: () => store.close(),
   };
 }
@@ -157,7 +163,11 @@ function theirs(Sqlite: new (path: string) => Sqlite, path: string, slow: number
 }
 
 interface Measured {
-  times: number[];
+  /** Of a call, in milliseconds. */
+  median: number;
+  /** The longest of a round's calls. */
+  longest: number;
+  /** Longest that the event loop was kept waiting, in milliseconds. */
   delay: number;
 }
 
@@ -167,64 +177,66 @@ async function run(enqueue: () => unknown): Promise<Measured> {
   const times: number[] = [];
   histogram.enable();
   for (let n = 0; n < each; n += 1) {
-    const start = performance.now();
-    await enqueue();
-    times.push(performance.now() - start);
+    times.push(await timed(enqueue));
     await new Promise((resolve) => setImmediate(resolve));
   }
   histogram.disable();
-  return { times, delay: histogram.max / 1e6 };
+  return { median: median(times), longest: Math.max(...times), delay: histogram.max / 1e6 };
 }
 
 export async function benchEnqueue(folder: string): Promise<void> {
   const Sqlite = loadSqlite();
   const repository = makeRepository(folder, 'enqueue');
-  const medians = new Map<string, number>();
-  for (const [name, slow, stored] of [
-    ['fast disk', 0, 1],
-    ['2 ms syncs', 2, 1],
-    ['10,000 stored', 0, 10_000],
+  const against = 'better-sqlite3';
+  for (const [name, slow] of [
+    ['fast disk', 0],
+    ['2 ms syncs', 2],
   ] as const) {
     const place = join(folder, name.replace(/\W+/g, '-'));
-    mkdirSync(join(place, 'transcripts'), { recursive: true });
-    if (stored > 1)
-      for (let n = 0; n < 500; n += 1) writeFileSync(join(place, 'transcripts', `s${n}.jsonl`), Buffer.alloc(400 * 1024, 97));
-    const own = await ours(place, repository, stored, slow);
+    mkdirSync(place);
+    const own = await ours(place, repository, 1, slow);
     const other = theirs(Sqlite, join(place, 'other.db'), slow);
-    await run(own.enqueue);
-    await run(other.enqueue);
-    const before = { ...own.counts };
-    const [ownTimes, otherTimes, ownDelays, otherDelays]: number[][] = [[], [], [], []];
-    for (let round = 0; round < rounds; round += 1) {
-      const a = await run(own.enqueue);
-      const b = await run(other.enqueue);
-      ownTimes?.push(...a.times);
-      otherTimes?.push(...b.times);
-      ownDelays?.push(a.delay);
-      otherDelays?.push(b.delay);
-    }
-    const count = rounds * each;
-    medians.set(name, median(ownTimes as number[]));
-    const baseline = `better-sqlite3, ${median(otherTimes as number[]).toFixed(3)} ms`;
-    if (stored === 1) {
-      figure(`enqueue, ${name}`, median(ownTimes as number[]) / median(otherTimes as number[]), baseline, slow > 0 ? 1.2 : 2);
-      figure(`enqueue p99, ${name}`, percentile(ownTimes as number[], 99), 'a call', 20, 'ms');
-      figure(
-        `event loop delay, ${name}`,
-        median(ownDelays as number[]) / median(otherDelays as number[]),
-        `better-sqlite3, ${median(otherDelays as number[]).toFixed(2)} ms`,
-        1,
-      );
-      figure(`syncs per enqueue, ${name}`, (own.counts.syncs - before.syncs) / count, 'a call', 1.05, 'syncs');
-      figure(`bytes per enqueue, ${name}`, (own.counts.bytes - before.bytes) / count, 'a call', 700, 'bytes');
-    }
+    await compareAll(
+      {
+        [`enqueue, ${name}`]: { against, atMost: slow > 0 ? 1.2 : 2 },
+        [`enqueue, longest of ${each}, ${name}`]: { against, atMost: 3 },
+        [`event loop delay, ${name}`]: { against, atMost: 1 },
+      },
+      async () => {
+        const a = await run(own.enqueue);
+        const b = await run(other.enqueue);
+        return {
+          [`enqueue, ${name}`]: { ours: a.median, theirs: b.median },
+          [`enqueue, longest of ${each}, ${name}`]: { ours: a.longest, theirs: b.longest },
+          [`event loop delay, ${name}`]: { ours: a.delay, theirs: b.delay },
+        };
+      },
+      rounds,
+    );
+    const calls = own.calls();
+    count(`syncs per enqueue, ${name}`, { of: 'a call', unit: 'syncs', atMost: 1.05 }, own.counts.syncs / calls);
+    count(`bytes per enqueue, ${name}`, { of: 'a call', unit: 'bytes', atMost: 700 }, own.counts.bytes / calls);
     await own.close();
     other.close();
   }
-  figure(
+  const many = await full(join(folder, 'many'), repository);
+  const few = await ours(join(folder, 'few'), repository, 1, 0);
+  await compare(
     'enqueue with 10,000 sessions and 200 MB',
-    (medians.get('10,000 stored') ?? 0) / (medians.get('fast disk') ?? 1),
-    `with 1 session, ${medians.get('fast disk')?.toFixed(3)} ms`,
-    1.2,
+    { against: 'with 1 session', atMost: 1.2 },
+    inTurns(
+      async () => (await run(many.enqueue)).median,
+      async () => (await run(few.enqueue)).median,
+    ),
+    rounds,
   );
+  await many.close();
+  await few.close();
+}
+
+/** A storage with 10,000 sessions and 200 MB of transcripts. */
+async function full(place: string, repository: string): ReturnType<typeof ours> {
+  mkdirSync(join(place, 'transcripts'), { recursive: true });
+  for (let n = 0; n < 500; n += 1) writeFileSync(join(place, 'transcripts', `s${n}.jsonl`), Buffer.alloc(400 * 1024, 97));
+  return ours(place, repository, 10_000, 0);
 }

@@ -1,17 +1,18 @@
 /** What opening, taking over and checkpoints of a large storage cost, and whether memory stays flat over very many turns. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { released } from '../src/platform/exclusive.ts';
+import loadSqlJs, { type Database as SqlDatabase } from 'sql.js';
+import { acquire, released } from '../src/platform/exclusive.ts';
 import { nodeFileSystem } from '../src/store/fileSystem.ts';
+import { findGenerations } from '../src/store/generations.ts';
 import { Store } from '../src/store/store.ts';
 import { branchRow, makeDatabase, sessionRow, turnRow } from '../test/support/stores.ts';
-import { figure, median, timed } from './figures.ts';
+import { attempt, compare, count, inTurns, leastRounds, timed } from './figures.ts';
 import { heapSize } from './memory.ts';
 
-const rounds = 9;
 /** Stores that are left as a crash leaves them, to be let go of at the end; by then others own their storage, which they say. */
 const abandoned: Store[] = [];
 const onProblem = (message: string) => {
@@ -43,20 +44,35 @@ async function fill(store: Store, sessions: number): Promise<void> {
   }
 }
 
-/** Opens again and again; what a journal holds is put there anew each time by `before`. */
-async function opening(folder: string, before: (store: Store) => Promise<void>): Promise<number> {
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    let store: Store | undefined;
-    times.push(
-      await timed(async () => {
-        store = await open(folder);
-      }),
-    );
-    if (!store) throw new Error('It did not open.');
-    await before(store);
-  }
-  return median(times);
+/** Milliseconds until it is open; then `after` is done with it. */
+async function opening(folder: string, after: (store: Store) => Promise<void>): Promise<number> {
+  let store: Store | undefined;
+  const time = await timed(async () => {
+    store = await open(folder);
+  });
+  if (store) await after(store);
+  return time;
+}
+
+/** The newest index of a storage, as a bare sql.js takes it. */
+async function bareDatabase(folder: string): Promise<SqlDatabase> {
+  const [newest] = findGenerations(readdirSync(folder));
+  const sql = await loadSqlJs();
+  return new sql.Database(readFileSync(join(folder, newest?.name ?? '')));
+}
+
+/** What no opening can do without: the file, and each row of it as values. */
+async function bareReading(folder: string): Promise<number> {
+  await loadSqlJs();
+  return timed(async () => {
+    const database = await bareDatabase(folder);
+    for (const table of ['branch', 'session', 'turn']) {
+      const columns = database.exec(`PRAGMA table_info(${table})`)[0]?.values.map((row) => row[1]);
+      const rows = database.exec(`SELECT json_group_array(json_array(${columns?.join()})) FROM ${table}`)[0]?.values[0]?.[0];
+      JSON.parse(rows as string);
+    }
+    database.close();
+  });
 }
 
 export async function benchStorage(folder: string): Promise<void> {
@@ -64,126 +80,143 @@ export async function benchStorage(folder: string): Promise<void> {
   const store = await open(large);
   await fill(store, 10_000);
   await store.close();
-  const empty = await opening(join(folder, 'empty'), (one) => one.close());
-  const clean = await opening(large, (one) => one.close());
-  figure('opening 10,000 sessions after a clean close', clean, `an empty storage, ${empty.toFixed(1)} ms`, 60, 'ms');
-
-  // Left as a crash leaves it: the journal is as full as it gets, and nothing is closed.
-  const full = await opening(large, async (one) => {
-    abandoned.push(one);
-    await one.checkpoint();
-    for (let n = 0; n < 480; n += 1)
-      await one.commit((tx) => tx.update('turn', `t${n}`, { prompt: `Another text of some length for ${n}. `.repeat(10) }));
+  const closed = () => opening(large, (one) => one.close());
+  await compare(
+    'opening 10,000 sessions after a clean close',
+    { against: 'their rows out of a bare sql.js', atMost: 1.5 },
+    inTurns(closed, () => bareReading(large)),
+  );
+  await compare('opening 10,000 sessions with a full journal', { against: 'after a clean close', atMost: 2.5 }, async () => {
+    const theirs = await closed();
+    await opening(large, leftFull);
+    return { ours: await opening(large, (one) => one.close()), theirs };
   });
-  figure('opening 10,000 sessions with a full journal', full, `after a clean close, ${clean.toFixed(1)} ms`, 150, 'ms');
-
   await benchTakeover(folder);
-  await benchCheckpoints(folder);
-  await benchManyTurns(folder);
+  await attempt(['memory for 500 sessions and 200 MB of transcripts'], () => benchMemory(join(folder, 'busy')));
+  await benchCheckpoints('500 sessions', join(folder, 'busy'));
+  await benchCheckpoints('10,000 sessions', large);
+  await benchManyTurns(join(folder, 'turns'));
   for (const one of abandoned.splice(0)) await one.close();
 }
 
-/** From the death of the window that owns the lock until another one has it. */
+/** As a crash leaves it: the journal is as full as it gets, and nothing is closed. */
+async function leftFull(store: Store): Promise<void> {
+  abandoned.push(store);
+  await store.checkpoint();
+  for (let n = 0; n < 480; n += 1)
+    await store.commit((tx) => tx.update('turn', `t${n}`, { prompt: `Another text of some length for ${n}. `.repeat(10) }));
+}
+
+/** From the death of the window that owns the lock until another one has it, against the same death as its parent hears of it. */
 async function benchTakeover(folder: string): Promise<void> {
   const name = `bench:${folder}`;
   const program = `import { acquire } from ${JSON.stringify(fileURLToPath(new URL('../src/platform/exclusive.ts', import.meta.url)))}; await acquire(${JSON.stringify(name)}); console.log('held'); setInterval(() => {}, 1000);`;
-  const times: number[] = [];
-  const { acquire } = await import('../src/platform/exclusive.ts');
-  for (let round = 0; round < rounds; round += 1) {
+  await compare('takeover of the lock after a kill', { against: 'until its parent is told of the end', atMost: 2 }, async () => {
     const holder = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
     const free = released(name);
-    times.push(
-      await timed(async () => {
-        holder.kill('SIGKILL');
-        await free;
-        const held = await acquire(name);
-        await held?.release();
-      }),
-    );
-  }
-  figure('takeover of the lock after a kill', median(times), 'from the signal on', 50, 'ms');
+    const start = performance.now();
+    const since = () => performance.now() - start;
+    const ended = new Promise<number>((resolve) => holder.once('exit', () => resolve(since())));
+    holder.kill('SIGKILL');
+    await free;
+    const held = await acquire(name);
+    const ours = since();
+    await held?.release();
+    return { ours, theirs: await ended };
+  });
 }
 
-/** With 500 sessions and 200 MB of transcripts: what a checkpoint keeps the loop from, and what all of it takes. */
-async function benchCheckpoints(folder: string): Promise<void> {
-  const path = join(folder, 'busy');
+/** 500 sessions and 200 MB of transcripts: none of which is read to open it. */
+async function benchMemory(path: string): Promise<void> {
   mkdirSync(join(path, 'transcripts'), { recursive: true });
   const entry = `${JSON.stringify({ seq: 1, at: 1, turnId: 't', type: 'text', role: 'agent', text: 'x'.repeat(4_000) })}\n`;
   for (let n = 0; n < 500; n += 1) writeFileSync(join(path, 'transcripts', `s${n}.jsonl`), entry.repeat(100));
-  const idle = await loopDelay(async () => {
-    for (let n = 0; n < 200; n += 1) await new Promise((resolve) => setImmediate(resolve));
-  });
   const filled = await open(path);
   await fill(filled, 500);
   await filled.close();
   const added = Number(
     execFileSync(process.execPath, [fileURLToPath(new URL('memory.ts', import.meta.url)), path], { encoding: 'utf8' }),
   );
-  figure(
+  count(
     'memory for 500 sessions and 200 MB of transcripts',
+    { of: 'the same process before the storage was opened', unit: 'MB', atMost: 40 },
     added / 1024 / 1024,
-    'the same process before the storage was opened',
-    40,
-    'MB',
   );
-  const store = await open(path);
-  const delay = await loopDelay(async () => {
-    for (let round = 0; round < 10; round += 1) {
-      for (let n = 0; n < 50; n += 1) await store.commit((tx) => tx.update('turn', `t${n}`, { position: round + n }));
-      await store.checkpoint();
-    }
+}
+
+/** What a checkpoint keeps the loop from, against a bare sql.js that writes the same database into memory. */
+async function benchCheckpoints(of: string, path: string): Promise<void> {
+  await attempt([`longest block of the loop by a checkpoint, ${of}`], async () => {
+    const bare = await bareDatabase(path);
+    const store = await open(path);
+    let position = 1;
+    await compare(
+      `longest block of the loop by a checkpoint, ${of}`,
+      { against: "a bare sql.js's export", atMost: 3 },
+      inTurns(
+        async () => {
+          for (let n = 0; n < 50; n += 1) await store.commit((tx) => tx.update('turn', `t${n}`, { position: position++ }));
+          return longestBlock(() => store.checkpoint());
+        },
+        () => longestBlock(async () => void bare.export()),
+      ),
+      9,
+    );
+    await store.close();
+    bare.close();
   });
-  figure('longest block of the loop by a checkpoint, 500 sessions', delay, `the loop at rest, ${idle.toFixed(1)} ms`, 16, 'ms');
-  await store.close();
-  const large = await open(join(folder, 'large'));
-  const largest = await loopDelay(async () => {
-    for (let round = 0; round < 5; round += 1) {
-      await large.commit((tx) => tx.update('turn', 't1', { position: round }));
-      await large.checkpoint();
-    }
-  });
-  figure('longest block of the loop by a checkpoint, 10,000 sessions', largest, `500 sessions, ${delay.toFixed(1)} ms`, 16, 'ms');
-  await large.close();
 }
 
 /** Turns that come, run and are removed again, 100,000 of them: the second half takes no more than the first. */
 async function benchManyTurns(folder: string): Promise<void> {
-  const store = await open(join(folder, 'many'));
+  const store = await open(folder);
   await store.commit((tx) => {
     tx.insert('branch', branchRow('b'));
     tx.insert('session', sessionRow('s', 'b'));
   });
-  const total = 100_000;
   const at = 100;
-  const sizes: number[] = [];
-  for (let from = 0; from < total; from += at) {
-    await Promise.all(
-      Array.from({ length: at }, (_, k) =>
-        store.commit((tx) => {
-          const id = `t${from + k}`;
-          if (from > 0) tx.remove('turn', `t${from - at + k}`);
-          tx.insert('turn', turnRow(id, 's', 'b', { position: from + k }));
-          tx.event('queued', 'b', id);
-          tx.update('turn', id, { state: 'completed', endedAt: from, endedOrder: tx.event('completed', 'b', id) });
-        }),
-      ),
+  let from = 0;
+  const thousands = async (number: number) => {
+    for (const end = from + number * 1_000; from < end; from += at) {
+      await Promise.all(
+        Array.from({ length: at }, (_, k) =>
+          store.commit((tx) => {
+            const id = `t${from + k}`;
+            if (from > 0) tx.remove('turn', `t${from - at + k}`);
+            tx.insert('turn', turnRow(id, 's', 'b', { position: from + k }));
+            tx.event('queued', 'b', id);
+            tx.update('turn', id, { state: 'completed', endedAt: from, endedOrder: tx.event('completed', 'b', id) });
+          }),
+        ),
+      );
+    }
+    return heapSize() / 1024 / 1024;
+  };
+  await attempt(['memory after 100,000 turns'], async () => {
+    await thousands(20);
+    const early: number[] = [];
+    for (let n = 0; n < leastRounds + 1; n += 1) early.push(await thousands(5));
+    await thousands(20);
+    await compare(
+      'memory after 100,000 turns',
+      { against: 'after 20,000 to 50,000', unit: 'MB', atMost: 1.1 },
+      async (round) => ({
+        ours: await thousands(5),
+        theirs: early[round] ?? Number.NaN,
+      }),
     );
-    if (from % 10_000 === 0) sizes.push(heapSize());
-  }
-  figure(
-    'memory after 100,000 turns',
-    median(sizes.slice(-3)) / median(sizes.slice(2, 5)),
-    `after 30,000, ${(median(sizes.slice(2, 5)) / 1024 / 1024).toFixed(0)} MB`,
-    1.1,
-  );
+  });
   await store.close();
 }
 
-async function loopDelay(work: () => Promise<void>): Promise<number> {
+/** The longest that the event loop is kept waiting, in milliseconds. */
+async function longestBlock(work: () => Promise<void>): Promise<number> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
+  await new Promise((resolve) => setTimeout(resolve, 5)); // It has to have looked once before.
   await work();
+  await new Promise((resolve) => setTimeout(resolve, 5));
   delay.disable();
   return delay.max / 1e6;
 }

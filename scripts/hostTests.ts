@@ -12,8 +12,6 @@ import { ensureHost, type HostName, root } from './vscodeHost.ts';
 import { startServer } from './vscodeServer.ts';
 
 const bundles = join(root, 'out', 'host');
-const limit = 150_000;
-
 /** Suites of one window each; those in one list share storage and follow one another. */
 const windows = [['story'], ['beforeReload', 'afterReload']];
 
@@ -64,7 +62,7 @@ async function runOn(name: HostName, only: string | undefined): Promise<boolean>
             ['extensionDevelopmentPath', root],
             ['extensionTestsPath', tests],
           ]);
-          const code = await runTests(page, url, limit, (text) => said.push(text)).catch((error: Error) => error.message);
+          const code = await runTests(page, url, (text) => said.push(text)).catch((error: Error) => error.message);
           process.stdout.write(existsSync(output) ? readFileSync(output, 'utf8') : '');
           if (code !== 0) {
             ok = false;

@@ -18,8 +18,7 @@ import { makeRepository } from '../support/repositories.ts';
 import { SmallDisk } from '../support/smallDisk.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
 
-describe('A disk in trouble', function () {
-  this.timeout(60_000);
+describe('A disk in trouble', () => {
   let folder: string;
   let repository: string;
   let small: SmallDisk | undefined;

@@ -27,8 +27,7 @@ import { git, makeRepository, subjects } from '../support/repositories.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 /** git as it changes while Branchline works: by the user, by an agent, by other tools. */
-describe('git under our feet', function () {
-  this.timeout(60_000);
+describe('git under our feet', () => {
   let folder: string;
   let repository: string;
   let rounds = 0;

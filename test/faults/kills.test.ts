@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEngine, stopEngine, testAgent, until } from '../support/engines.ts';
+import { untilSeen } from '../support/patience.ts';
 import { Harms } from '../support/report.ts';
 import { makeRepository } from '../support/repositories.ts';
 import { randomFrom } from '../support/simulatedDisk.ts';
@@ -115,7 +116,6 @@ async function check(
       engine,
       () => Array.from(engine.state.turns()).every((turn) => !['queued', 'starting', 'running'].includes(turn.state)),
       `${why}: the queue has drained`,
-      60_000,
     );
     for (const turn of engine.state.turns()) {
       const name = /counts\/(\S+)/.exec(turn.prompt)?.[1] ?? '';
@@ -135,18 +135,12 @@ async function check(
   } finally {
     await stopEngine(one);
   }
-  await goneWithin(folder, 40_000, (left) => harms.expect('orphans', false, `seed ${of}: ${left}`));
+  await untilGone(folder, (left) => harms.expect('orphans', false, `seed ${of}: ${left}`));
 }
 
-/** Waits until no process works in the folder any more; calls `onLeft` for each that is there after `limit` milliseconds. */
-async function goneWithin(folder: string, limit: number, onLeft: (command: string) => void): Promise<void> {
-  for (
-    const deadline = Date.now() + limit;
-    processesOf(folder).length > 0;
-    await new Promise((resolve) => setImmediate(resolve))
-  ) {
-    if (Date.now() > deadline) return processesOf(folder).forEach(onLeft);
-  }
+/** Waits until no process works in the folder any more; calls `onLeft` for each that stays. */
+async function untilGone(folder: string, onLeft: (command: string) => void): Promise<void> {
+  await untilSeen(() => processesOf(folder).length === 0, 'no process is left').catch(() => processesOf(folder).forEach(onLeft));
 }
 
 /** Command lines of processes that work in this folder. */

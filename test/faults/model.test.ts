@@ -13,6 +13,7 @@ import { isActive, isEnded } from '../../src/model/transitions.ts';
 import { provisioningSteps, type Turn } from '../../src/model/types.ts';
 import { Engine, type Owner } from '../../src/sessions/engine.ts';
 import type { Step } from '../../src/worktrees/steps/step.ts';
+import { patience } from '../support/patience.ts';
 import { PretendWorld } from '../support/pretendHosts.ts';
 import { report } from '../support/report.ts';
 import { randomFrom, SeveredDisk, SimulatedDisk } from '../support/simulatedDisk.ts';
@@ -476,7 +477,7 @@ describe('Any history of the queue', function () {
       {
         seed,
         numRuns: rounds(100),
-        timeout: 30_000,
+        timeout: patience,
         endOnFailure: process.env.BRANCHLINE_SHRINK === undefined,
         ...(process.env.BRANCHLINE_PATH ? { path: process.env.BRANCHLINE_PATH } : {}),
       },

@@ -22,8 +22,7 @@ import { git, makeRepository } from '../support/repositories.ts';
 import { openStore, branchRow } from '../support/stores.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
-describe('Several windows, and what is left of earlier ones', function () {
-  this.timeout(60_000);
+describe('Several windows, and what is left of earlier ones', () => {
   let folder: string;
   let repository: string;
   let rounds = 0;

@@ -1,6 +1,7 @@
 /** Entry of the tests inside the extension host: VS Code calls `run`. What mocha prints goes to a file. */
 import { appendFileSync } from 'node:fs';
 import { format } from 'node:util';
+import { testLimit } from '../support/patience.ts';
 
 const suites: Record<string, () => Promise<unknown>> = {
   story: () => import('./story.test.ts'),
@@ -13,7 +14,7 @@ export async function run(): Promise<void> {
   if (!output) throw new Error('BRANCHLINE_TEST_OUTPUT has to name the file for the results.');
   const { default: Mocha } = await import('mocha');
   Mocha.reporters.Base.consoleLog = (...args: unknown[]) => appendFileSync(output, `${format(...args)}\n`);
-  const mocha = new Mocha({ ui: 'bdd', color: false, timeout: 60_000, reporter: 'spec' });
+  const mocha = new Mocha({ ui: 'bdd', color: false, timeout: testLimit, reporter: 'spec' });
   mocha.suite.emit('pre-require', globalThis as unknown as Mocha.MochaGlobals, '', mocha);
   const name = SUITE;
   await suites[name]?.();

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import * as vscode from 'vscode';
 import type { BranchlineApi, BranchSnapshot, TurnSnapshot } from '../../src/apiTypes.ts';
+import { patience } from '../support/patience.ts';
 
 export async function activated(): Promise<BranchlineApi> {
   const extension = vscode.extensions.getExtension<BranchlineApi>('branchline.branchline');
@@ -24,8 +25,8 @@ export function turnIn(api: BranchlineApi, turnId: string): TurnSnapshot | undef
 export const branchIn = (api: BranchlineApi, branchId: string): BranchSnapshot | undefined =>
   api.snapshot().branches.find((branch) => branch.id === branchId);
 
-/** Resolves when `condition` holds; looks again at each change. */
-export function until(api: BranchlineApi, condition: () => boolean, what: string, limit = 50_000): Promise<void> {
+/** Resolves when `condition` holds; looks again at each change. Rejects when nothing has changed for long. */
+export function until(api: BranchlineApi, condition: () => boolean, what: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (action: () => void) => {
       clearTimeout(timer);
@@ -33,10 +34,13 @@ export function until(api: BranchlineApi, condition: () => boolean, what: string
       action();
     };
     const look = () => condition() && end(resolve);
-    const listener = api.onDidChange(look);
+    const listener = api.onDidChange(() => {
+      timer.refresh();
+      look();
+    });
     const timer = setTimeout(
       () => end(() => reject(new Error(`Waited in vain until ${what}: ${JSON.stringify(api.snapshot(), null, 1)}`))),
-      limit,
+      patience,
     );
     look();
   });

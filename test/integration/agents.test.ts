@@ -2,14 +2,11 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isAlive, startTimeOf } from '../../src/platform/processes.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
-import { startEngine, stoppedAfterEach, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
+import { startEngine, stoppedAfterEach, testAgent, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { git, makeRepository, subjects } from '../support/repositories.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-
-const program = fileURLToPath(new URL('../support/testAgent.ts', import.meta.url));
 
 describe('Agents over ACP', () => {
   let folder: string;
@@ -17,12 +14,7 @@ describe('Agents over ACP', () => {
   const running = stoppedAfterEach();
   const start = (traits = '', patch: Partial<TestSettings> = {}) => {
     const agents = {
-      test: {
-        name: 'Test Agent',
-        command: process.execPath,
-        args: [program],
-        env: { TEST_AGENT: traits, TEST_AGENT_STARTS: join(folder, 'starts') },
-      },
+      test: { ...testAgent, env: { TEST_AGENT: traits, TEST_AGENT_STARTS: join(folder, 'starts') } },
     };
     const started = startEngine(folder, repository, { agents, defaultAgent: 'test', ...patch });
     running.push(started);
@@ -230,8 +222,7 @@ describe('Agents over ACP', () => {
     assert.equal(await said(sessionId), 'still here\n');
   });
 
-  it('ends an agent that ignores a cancel, with everything it started (requirements 43, 51)', async function () {
-    this.timeout(40_000);
+  it('ends an agent that ignores a cancel, with everything it started (requirements 43, 51)', async () => {
     const { engine } = start();
     const { queue } = await engine.owner();
     const { turnId } = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'spawn child.pid\nsay spawned\ndeaf' });

@@ -10,8 +10,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFol
 describe('This project as the repository', () => {
   after(removeTemporaryFolders);
 
-  it('has a branch whose turns run its own lint and unit tests', async function () {
-    this.timeout(120_000);
+  it('has a branch whose turns run its own lint and unit tests', async () => {
     const folder = temporaryFolder();
     const repository = makeRepository(folder, 'project');
     for (const name of [
@@ -43,7 +42,6 @@ describe('This project as the repository', () => {
           ({ turnId }) => turnState(one.engine, turnId) === 'completed' || turnState(one.engine, turnId) === 'failed',
         ),
       'both have ended',
-      100_000,
     );
     const output = async (sessionId: string) =>
       (await readTranscript(transcriptPath(join(folder, 'storage'), sessionId)))

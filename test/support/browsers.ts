@@ -1,6 +1,7 @@
 import { format } from 'node:util';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { ensureBrowser } from '../../scripts/vscodeHost.ts';
+import { patience, testLimit } from './patience.ts';
 
 export function launchBrowser(): Promise<Browser> {
   return chromium.launch({
@@ -19,13 +20,13 @@ export function launchBrowser(): Promise<Browser> {
 }
 
 /** Runs what `url` names as `extensionTestsPath`; resolves with the exit code. `onLog` gets the workbench's own words; mocha writes to a file. */
-export async function runTests(page: Page, url: string, limit: number, onLog: (text: string) => void): Promise<number> {
+export async function runTests(page: Page, url: string, onLog: (text: string) => void): Promise<number> {
   const done = Promise.withResolvers<number>();
   await page.exposeFunction('codeAutomationLog', (_type: string, args: unknown[]) => onLog(`${format(...args)}\n`));
   await page.exposeFunction('codeAutomationExit', (code: number) => done.resolve(code));
-  const timer = setTimeout(() => done.reject(new Error(`The tests did not end within ${limit / 1_000} s.`)), limit);
+  const timer = setTimeout(() => done.reject(new Error(`The tests did not end within ${testLimit / 1_000} s.`)), testLimit);
   try {
-    await page.goto(url);
+    await page.goto(url, { timeout: patience });
     return await done.promise;
   } finally {
     clearTimeout(timer);

@@ -3,17 +3,13 @@ import { fileURLToPath } from 'node:url';
 import type { AgentSetting } from '../../src/agents/catalog.ts';
 import { Engine, type EngineOptions, type EngineSettings, type Owner } from '../../src/sessions/engine.ts';
 import { defaultLocation, type WorktreeSettings } from '../../src/worktrees/settings.ts';
+import { lookAgain, patience } from './patience.ts';
 import { makeDatabase } from './stores.ts';
 import { removeTemporaryFolders } from './temporaryFolder.ts';
 
 export const programs = fileURLToPath(new URL('../../dist/', import.meta.url));
 
-/** The agent of `testAgent.ts`. */
-export const testAgent: AgentSetting = {
-  name: 'Test Agent',
-  command: process.execPath,
-  args: [fileURLToPath(new URL('testAgent.ts', import.meta.url))],
-};
+export { testAgent } from './testAgentSetting.ts';
 
 export interface TestSettings {
   agents: Record<string, AgentSetting>;
@@ -87,16 +83,23 @@ export function startEngine(
   return { engine, settings, problems, log };
 }
 
-/** Resolves when `condition` holds; looks at each change and each thing an agent says, and now and then for what nobody tells. Rejects after `limit` with what was there instead. */
-export function until(engine: Engine, condition: () => boolean, what: string, limit = 30_000): Promise<void> {
+/**
+ * Resolves when `condition` holds; looks at each change and each thing an agent says, and now and then for what nobody tells. Rejects
+ * when nothing has moved for long, with what was there instead: a line may take its time as long as it goes on.
+ */
+export function until(engine: Engine, condition: () => boolean, what: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const look = () => {
       if (!condition()) return;
       end();
       resolve();
     };
-    const listeners = [engine.onDidChange(look), engine.onDidWrite(look)];
-    const nowAndThen = setInterval(look, 25);
+    const lookAtNews = () => {
+      timer.refresh();
+      look();
+    };
+    const listeners = [engine.onDidChange(lookAtNews), engine.onDidWrite(lookAtNews)];
+    const nowAndThen = setInterval(look, lookAgain);
     const timer = setTimeout(() => {
       end();
       const turns = Array.from(
@@ -109,7 +112,7 @@ export function until(engine: Engine, condition: () => boolean, what: string, li
           `${branch.name}: ${branch.worktreeState} ${branch.worktreeStep ?? ''} ${branch.worktreeError?.message ?? ''} paused ${branch.paused}`,
       );
       reject(new Error(`Waited in vain until ${what}.\n${[...branches, ...turns].join('\n')}`));
-    }, limit);
+    }, patience);
     const end = () => {
       for (const listener of listeners) listener.dispose();
       clearTimeout(timer);

@@ -7,14 +7,12 @@ import { vsix } from '../../scripts/package.ts';
 import { ensureHost, root } from '../../scripts/vscodeHost.ts';
 import { installExtension, type Server, type ServerOptions, startServer } from '../../scripts/vscodeServer.ts';
 import { launchBrowser } from './browsers.ts';
+import { patience, untilSeen } from './patience.ts';
 import { makeRepository } from './repositories.ts';
+import { testAgent } from './testAgentSetting.ts';
 
-export const testAgentSetting = {
-  test: { name: 'Test Agent', command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] },
-};
-
-/** Milliseconds between two looks at what can't be waited for otherwise. */
-const lookAgain = 50;
+/** Milliseconds until a click or key that the workbench may have dropped is given once more. */
+const retry = 5_000;
 
 export class Workbench {
   readonly folder: string;
@@ -40,7 +38,7 @@ export class Workbench {
       host: ensureHost('newest'),
       folder,
       ...options,
-      settings: { 'branchline.agents': testAgentSetting, 'workbench.reduceMotion': 'on', ...settings },
+      settings: { 'branchline.agents': { test: testAgent }, 'workbench.reduceMotion': 'on', ...settings },
     };
     installExtension(all, vsix);
     const server = await startServer(all);
@@ -59,7 +57,7 @@ export class Workbench {
   /** Opens a window on a folder (the repository by default; null for none) with Branchline's container in view. */
   async open(folder: string | null = this.repository): Promise<Window> {
     const page = await this.#context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(patience);
     await page.goto(this.#server.url(folder ?? undefined));
     await page.locator('.monaco-workbench .activitybar').waitFor();
     const window = new Window(page);
@@ -70,7 +68,7 @@ export class Workbench {
   /** Resolves when a file of Branchline's storage holds the text. */
   async waitForFile(name: string, text: RegExp): Promise<void> {
     const storage = join(this.folder, 'data', 'data', 'User', 'workspaceStorage');
-    await poll(
+    await untilSeen(
       () =>
         readdirSync(storage).some((hash) => {
           const path = join(storage, hash, 'branchline.branchline', name);
@@ -81,22 +79,20 @@ export class Workbench {
   }
 
   async untilNewHost(before: number | undefined): Promise<void> {
-    await poll(() => this.extensionHost !== before, 'another extension host runs');
+    await untilSeen(() => this.extensionHost !== before, 'another extension host runs');
   }
 
   /** The page of the timeline that is in the sidebar, or in an editor. */
   async frameOf(window: Window, where: 'sidebar' | 'editor'): Promise<Frame> {
-    for (;;) {
+    let found: Frame | undefined;
+    await untilSeen(async () => {
       for (const frame of window.page.frames()) {
-        const found = await frame
-          .locator(`body[data-where="${where}"] branchline-timeline`)
-          .count()
-          .catch(() => 0);
-        if (found > 0) return frame;
+        const timeline = frame.locator(`body[data-where="${where}"] branchline-timeline`);
+        if ((await timeline.count().catch(() => 0)) > 0) found = frame;
       }
-      await window.page.locator('iframe.webview').first().waitFor();
-      await window.page.waitForTimeout(lookAgain);
-    }
+      return found !== undefined;
+    }, `the timeline is in the ${where}`);
+    return found as Frame;
   }
 
   async setTheme(window: Window, theme: string): Promise<void> {
@@ -130,14 +126,16 @@ export class Window {
 
   async showBranchline(): Promise<void> {
     const icon = this.page.locator('.activitybar a[aria-label^="Branchline"]');
+    const chosen = this.page.locator('.activitybar .action-item.checked a[aria-label^="Branchline"]');
     const title = this.page.locator('.composite.title', { hasText: 'Branchline' });
     await icon.waitFor();
-    // A container that is just being restored is hidden by a click on its icon, and comes back by the next.
-    for (let tries = 0; tries < 6 && !(await title.isVisible()); tries += 1) {
-      await icon.click();
-      await title.waitFor({ timeout: 1_500 }).catch(() => undefined);
-    }
-    await title.waitFor();
+    // A click on the icon of a container that is just being restored hides it, so it is looked at again after each.
+    await untilSeen(async () => {
+      if (await title.isVisible()) return true;
+      if (!(await chosen.isVisible())) await icon.click();
+      await title.waitFor({ timeout: retry }).catch(() => undefined);
+      return false;
+    }, 'the container of Branchline is shown');
   }
 
   /** Rows of the tree, by what a screen reader says of them. */
@@ -162,13 +160,13 @@ export class Window {
     const input = this.quickInput.locator('input').first();
     const found = this.quickInput.locator('.monaco-list-row.focused', { hasText: title });
     // A workbench that is just coming up drops keys, and a palette that is just going away takes a text with it.
-    for (let tries = 0; tries < 6 && !(await found.isVisible()); tries += 1) {
+    await untilSeen(async () => {
+      if (await found.isVisible()) return true;
       await this.page.keyboard.press('F1');
-      await input.waitFor({ timeout: 2_000 }).catch(() => undefined);
-      await input.fill(`>${title}`, { timeout: 1_000 }).catch(() => undefined);
-      await found.waitFor({ timeout: 2_000 }).catch(() => undefined);
-    }
-    await found.waitFor();
+      await input.fill(`>${title}`, { timeout: retry }).catch(() => undefined);
+      await found.waitFor({ timeout: retry }).catch(() => undefined);
+      return false;
+    }, `the palette offers "${title}"`);
     await this.page.keyboard.press('Enter');
   }
 
@@ -183,12 +181,5 @@ export class Window {
     await this.quickInput.locator('input').first().fill(text);
     await this.page.keyboard.press('Enter');
     await this.quickInput.locator('.quick-input-title', { hasText: title }).waitFor({ state: 'hidden' });
-  }
-}
-
-/** Looks again and again until it holds; the limit is the test's own. */
-async function poll(condition: () => boolean, what: string): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !condition(); await new Promise((resolve) => setTimeout(resolve, lookAgain))) {
-    if (Date.now() > deadline) throw new Error(`Waited in vain until ${what}.`);
   }
 }

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { git } from '../support/repositories.ts';
 import { type Window, Workbench } from '../support/workbench.ts';
 
-describe('The sidebar', function () {
-  this.timeout(120_000);
+describe('The sidebar', () => {
   let workbench: Workbench;
   let window: Window;
   before(async () => {
@@ -108,7 +107,7 @@ describe('The sidebar', function () {
     await window.row(/Note wait ..\/killed, running/).waitFor();
     process.kill(before, 'SIGKILL');
     writeFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'killed'), '');
-    await window.row(/Note wait ..\/killed, completed/).waitFor({ timeout: 60_000 }); // A busy VS Code tries the old host again, at intervals, first.
+    await window.row(/Note wait ..\/killed, completed/).waitFor(); // A busy VS Code tries the old host again, at intervals, first.
     assert.notEqual(workbench.extensionHost, before);
   });
 
@@ -149,8 +148,7 @@ describe('The sidebar', function () {
   });
 });
 
-describe('Where nothing can be queued', function () {
-  this.timeout(120_000);
+describe('Where nothing can be queued', () => {
   let workbench: Workbench;
   before(async () => {
     workbench = await Workbench.start({}, { workspaceTrust: true });

@@ -10,8 +10,7 @@ import { type Window, Workbench } from '../support/workbench.ts';
 
 const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8DAwMDAxMDAwMDAAAANHQEDasKb6QAAAABJRU5ErkJggg==';
 
-describe('The timeline', function () {
-  this.timeout(120_000);
+describe('The timeline', () => {
   let workbench: Workbench;
   let window: Window;
   let timeline: FrameLocator;
@@ -34,7 +33,7 @@ describe('The timeline', function () {
   afterEach(async function () {
     if (this.currentTest?.state !== 'failed') return;
     await workbench.picture(this.currentTest.title);
-    await back().catch(() => undefined); // The next tests begin at the list.
+    if (await toList().isVisible()) await back(); // The next tests begin at the list.
   });
   after(async () => {
     await workbench?.stop();
@@ -64,7 +63,8 @@ describe('The timeline', function () {
       [name, pixel] as const,
     );
   const thumbnail = (name: string) => timeline.locator(`.composer .thumbnails img[alt="${name}"]`);
-  const back = () => timeline.getByRole('button', { name: 'Back to the timeline' }).click({ timeout: 5_000 });
+  const toList = () => timeline.getByRole('button', { name: 'Back to the timeline' });
+  const back = () => toList().click();
   const inWorktree = (path: string) => join(workbench.folder, 'sample.worktrees', 'ui', 'one', path);
 
   it('queues while the worktree is prepared, and shows each step (requirements 1, 2, 13, 25)', async () => {
@@ -510,15 +510,14 @@ describe('The timeline', function () {
     assert.deepEqual(facts, { wide: 0, tall: 0, list: true, cut: [] });
   });
 
-  it(`lets nothing run, and stays alive, whatever an agent says: ${hostileOutputs.length} hostile outputs`, async function () {
-    this.timeout(180_000);
+  it(`lets nothing run, and stays alive, whatever an agent says: ${hostileOutputs.length} hostile outputs`, async () => {
     const orders = hostileOutputs.map((update) => `raw ${JSON.stringify(update)}`).join('\n');
     const path = join(workbench.folder, 'hostile.txt');
     writeFileSync(path, orders);
     await write(`say Hostile\nplay ${path}\nsay the end is reached`, 'say Hostile');
-    await row('say Hostile').locator('.state-completed').waitFor({ timeout: 60_000 });
+    await row('say Hostile').locator('.state-completed').waitFor();
     await row('say Hostile').locator('.row-title').click();
-    await timeline.locator('.block-text', { hasText: 'the end is reached' }).waitFor({ timeout: 60_000 });
+    await timeline.locator('.block-text', { hasText: 'the end is reached' }).waitFor();
     const facts = await timeline.locator('body').evaluate((body) => ({
       pwned: 'pwned' in globalThis,
       scripts: body.querySelectorAll(
