@@ -5,6 +5,7 @@ import { RefusedError } from './model/errors.ts';
 import { isActive } from './model/transitions.ts';
 import type { Branch, Session, Turn } from './model/types.ts';
 import type { Projection } from './store/projection.ts';
+import { showChanges } from './surfaces.ts';
 
 const scheme = 'branchline-git';
 
@@ -122,9 +123,9 @@ export class Changes implements vscode.Disposable {
         label,
         change.kind === 'added' ? undefined : at(from, change.from),
         change.kind === 'deleted' ? undefined : now(change.path),
-      ];
+      ] as const;
     });
-    await vscode.commands.executeCommand('vscode.changes', `${title} (${branch.name})`, resources);
+    await showChanges(`${title} (${branch.name})`, resources);
     return { from, to, files: changes.map((change) => change.path) };
   }
 

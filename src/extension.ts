@@ -19,6 +19,7 @@ import { Engine } from './sessions/engine.ts';
 import { StatusBar } from './statusBar.ts';
 import { Projection } from './store/projection.ts';
 import { loadSql } from './store/sql.ts';
+import { tell } from './surfaces.ts';
 import { TranscriptDocuments } from './transcriptDocuments.ts';
 import { BranchesView } from './tree/branchesView.ts';
 import { Drafts } from './webview/drafts.ts';
@@ -32,7 +33,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const log = new LogChannel();
   const problem = (message: string) => {
     log.write(message, 'warn');
-    void vscode.window.showWarningMessage(message, 'Show Log').then((chosen) => chosen && log.show());
+    void tell('warning', message, 'Show Log').then((chosen) => chosen && log.show());
   };
   const config = new Config(problem);
   log.environments = () => Object.values(config.engine.agents()).map(({ env }) => env ?? {});
@@ -78,7 +79,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     );
     engine.ready.catch((error) => {
       log.write(messageOf(error), 'error');
-      void vscode.window.showErrorMessage(messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
+      void tell('error', messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
     });
   } else
     context.subscriptions.push(

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
 import { RefusedError } from '../model/errors.ts';
 import type { Branch } from '../model/types.ts';
+import { confirm, openTerminal } from '../surfaces.ts';
 import { lossInWords } from '../worktrees/removal.ts';
 import { type Call, type CommandContext, branchOf, engineOf, ownerOf, register } from './context.ts';
 
@@ -90,7 +91,7 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
         (branch) => branch.worktreePath !== null,
         'A terminal in which worktree?',
         async (branch) => {
-          vscode.window.createTerminal({ name: branch.name, cwd: worktreeOf(branch) }).show();
+          openTerminal(branch.name, worktreeOf(branch));
         },
       ),
     ),
@@ -134,7 +135,7 @@ async function askToRemove(context: CommandContext, branch: Branch): Promise<boo
   const risk = await removal.atRisk(branch.id);
   const waiting = engineOf(context).state.line(branch.id).length;
   const losses = lossInWords(branch.name, risk);
-  const detail = [
+  const facts = [
     ...(waiting > 0
       ? [`${waiting === 1 ? '1 turn that runs or waits is' : `${waiting} turns that run or wait are`} cancelled.`]
       : []),
@@ -143,14 +144,9 @@ async function askToRemove(context: CommandContext, branch: Branch): Promise<boo
       ? 'The worktree was there before Branchline and stays.'
       : `The folder ${branch.worktreePath ?? ''} is deleted.`,
     `The git branch "${branch.name}" and its transcripts stay.`,
-  ].join('\n');
+  ];
   const action = risk.uncommitted.length > 0 ? 'Remove and Lose Changes' : 'Remove';
-  const chosen = await vscode.window.showWarningMessage(
-    `Remove "${branch.name}" from Branchline?`,
-    { modal: true, detail },
-    action,
-  );
-  if (chosen !== action) return false;
+  if (!(await confirm(`Remove "${branch.name}" from Branchline?`, facts, action))) return false;
   await removal.remove(branch.id, risk.uncommitted.length > 0);
   return true;
 }
