@@ -1,5 +1,6 @@
 /** The changes of a turn, a session or a branch in VS Code's multi-diff editor. Old contents come from git, by commit. */
 import * as vscode from 'vscode';
+import { addressOf, changesScheme, committedFileAt } from './changesAddress.ts';
 import { Git } from './git/git.ts';
 import { RefusedError } from './model/errors.ts';
 import { isActive } from './model/transitions.ts';
@@ -7,16 +8,19 @@ import type { Branch, Session, Turn } from './model/types.ts';
 import type { Projection } from './store/projection.ts';
 import { showChanges } from './surfaces.ts';
 
-const scheme = 'branchline-git';
-
-/** Files as they are in a commit: `branchline-git:/path?{"repository", "sha"}`. Read only. */
+/** Files as they are in a commit of a repository that the store knows. Read only. */
 class CommitFiles implements vscode.FileSystemProvider {
   readonly #changed = new vscode.EventEmitter<vscode.FileChangeEvent[]>();
   readonly onDidChangeFile = this.#changed.event;
+  readonly #isKnown: (repository: string) => boolean;
+
+  constructor(isKnown: (repository: string) => boolean) {
+    this.#isKnown = isKnown;
+  }
 
   async readFile(uri: vscode.Uri): Promise<Uint8Array> {
-    const { repository, sha } = JSON.parse(uri.query) as { repository: string; sha: string };
-    const content = await new Git(repository).content(sha, uri.path.slice(1));
+    const file = committedFileAt(uri, this.#isKnown);
+    const content = file && (await new Git(file.repository).content(file.sha, file.path));
     if (!content) throw vscode.FileSystemError.FileNotFound(uri);
     return content;
   }
@@ -63,7 +67,8 @@ export class Changes implements vscode.Disposable {
 
   constructor(state: () => Projection) {
     this.#state = state;
-    this.#registration = vscode.workspace.registerFileSystemProvider(scheme, new CommitFiles(), {
+    const isKnown = (repository: string) => Array.from(state().branches()).some((branch) => branch.repository === repository);
+    this.#registration = vscode.workspace.registerFileSystemProvider(changesScheme, new CommitFiles(isKnown), {
       isReadonly: true,
       isCaseSensitive: true,
     });
@@ -114,8 +119,7 @@ export class Changes implements vscode.Disposable {
     const folder = to === undefined ? (branch.worktreePath ?? branch.repository) : branch.repository;
     const changes = await new Git(folder).changesBetween(from, to);
     if (changes.length === 0) throw new RefusedError(`"${title}" has changed no files.`);
-    const at = (sha: string, path: string) =>
-      vscode.Uri.from({ scheme, path: `/${path}`, query: JSON.stringify({ repository: branch.repository, sha }) });
+    const at = (sha: string, path: string) => vscode.Uri.from(addressOf({ repository: branch.repository, sha, path }));
     const now = (path: string) => (to === undefined ? vscode.Uri.joinPath(vscode.Uri.file(folder), path) : at(to, path));
     const resources = changes.map((change) => {
       const label = vscode.Uri.joinPath(vscode.Uri.file(branch.worktreePath ?? branch.repository), change.path);

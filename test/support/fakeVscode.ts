@@ -270,6 +270,22 @@ export const commands = {
 
 export const env = { clipboard: { readText: async () => person.clipboard } };
 
+interface FileSystem {
+  readFile(address: object): Promise<Uint8Array>;
+  stat(address: object): Promise<{ size: number }>;
+}
+export const fileSystems = new Map<string, FileSystem>();
+export class FileSystemError extends Error {
+  code = '';
+  static FileNotFound(): FileSystemError {
+    const error = new FileSystemError('not found');
+    error.code = 'FileNotFound';
+    return error;
+  }
+}
+export const FileType = { File: 1 };
+export const FilePermission = { Readonly: 1 };
+
 export const workspace = {
   workspaceFolders: [] as { uri: { scheme: string; fsPath: string }; index: number }[],
   isTrusted: true,
@@ -291,7 +307,10 @@ export const workspace = {
       },
     };
   },
-  registerFileSystemProvider: () => ({ dispose(): void {} }),
+  registerFileSystemProvider: (scheme: string, provider: unknown) => {
+    fileSystems.set(scheme, provider as FileSystem);
+    return { dispose: () => void fileSystems.delete(scheme) };
+  },
 };
 
 export class RelativePattern {
