@@ -1,21 +1,26 @@
 /** The changes of a turn, a session or a branch in VS Code's multi-diff editor. Old contents come from git, by commit. */
 import * as vscode from 'vscode';
+import { addressOf, changesScheme, committedFileAt } from './changesAddress.ts';
 import { Git } from './git/git.ts';
 import { RefusedError } from './model/errors.ts';
 import type { Branch, Session, Turn } from './model/types.ts';
 import type { Projection } from './store/projection.ts';
 import { changesOfBranch, changesOfSession, changesOfTurn, type FoundChanges } from './work/changes.ts';
+import { showChanges } from './surfaces.ts';
 
-const scheme = 'branchline-git';
-
-/** Files as they are in a commit: `branchline-git:/path?{"repository", "sha"}`. Read only. */
+/** Files as they are in a commit of a repository that the store knows. Read only. */
 class CommitFiles implements vscode.FileSystemProvider {
   readonly #changed = new vscode.EventEmitter<vscode.FileChangeEvent[]>();
   readonly onDidChangeFile = this.#changed.event;
+  readonly #isKnown: (repository: string) => boolean;
+
+  constructor(isKnown: (repository: string) => boolean) {
+    this.#isKnown = isKnown;
+  }
 
   async readFile(uri: vscode.Uri): Promise<Uint8Array> {
-    const { repository, sha } = JSON.parse(uri.query) as { repository: string; sha: string };
-    const content = await new Git(repository).content(sha, uri.path.slice(1));
+    const file = committedFileAt(uri, this.#isKnown);
+    const content = file && (await new Git(file.repository).content(file.sha, file.path));
     if (!content) throw vscode.FileSystemError.FileNotFound(uri);
     return content;
   }
@@ -62,7 +67,8 @@ export class Changes implements vscode.Disposable {
 
   constructor(state: () => Projection) {
     this.#state = state;
-    this.#registration = vscode.workspace.registerFileSystemProvider(scheme, new CommitFiles(), {
+    const isKnown = (repository: string) => Array.from(state().branches()).some((branch) => branch.repository === repository);
+    this.#registration = vscode.workspace.registerFileSystemProvider(changesScheme, new CommitFiles(isKnown), {
       isReadonly: true,
       isCaseSensitive: true,
     });
@@ -93,15 +99,17 @@ export class Changes implements vscode.Disposable {
           : `"${title}" has changed no files here, only which commits of repositories inside are used.`,
       );
     const folder = vscode.Uri.file(branch.worktreePath ?? branch.repository);
-    const at = (sha: string, path: string) =>
-      vscode.Uri.from({ scheme, path: `/${path}`, query: JSON.stringify({ repository: branch.repository, sha }) });
+    const at = (sha: string, path: string) => vscode.Uri.from(addressOf({ repository: branch.repository, sha, path }));
     const now = (path: string) => (to === undefined ? vscode.Uri.joinPath(folder, path) : at(to, path));
-    const resources = shown.map(({ path, kind }) => [
-      vscode.Uri.joinPath(folder, path),
-      kind === 'added' ? undefined : at(from, path),
-      kind === 'deleted' ? undefined : now(path),
-    ]);
-    await vscode.commands.executeCommand('vscode.changes', `${title} (${branch.name})`, resources);
+    const resources = shown.map(
+      ({ path, kind }) =>
+        [
+          vscode.Uri.joinPath(folder, path),
+          kind === 'added' ? undefined : at(from, path),
+          kind === 'deleted' ? undefined : now(path),
+        ] as const,
+    );
+    await showChanges(`${title} (${branch.name})`, resources);
     return { from, to, files: shown.map(({ path }) => path) };
   }
 

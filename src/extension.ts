@@ -11,6 +11,7 @@ import { problemCommands } from './commands/problem.ts';
 import { sessionCommands } from './commands/sessions.ts';
 import { turnCommands } from './commands/turns.ts';
 import { viewCommands } from './commands/views.ts';
+import { workCommands } from './commands/work.ts';
 import { Config } from './config.ts';
 import { LogChannel } from './logChannel.ts';
 import { messageOf } from './model/errors.ts';
@@ -19,6 +20,7 @@ import { Engine } from './sessions/engine.ts';
 import { StatusBar } from './statusBar.ts';
 import { Projection } from './store/projection.ts';
 import { loadSql } from './store/sql.ts';
+import { tell } from './surfaces.ts';
 import { TranscriptDocuments } from './transcriptDocuments.ts';
 import { BranchesView } from './tree/branchesView.ts';
 import { Drafts } from './webview/drafts.ts';
@@ -32,7 +34,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const log = new LogChannel();
   const problem = (message: string) => {
     log.write(message, 'warn');
-    void vscode.window.showWarningMessage(message, 'Show Log').then((chosen) => chosen && log.show());
+    void tell('warning', message, 'Show Log').then((chosen) => chosen && log.show());
   };
   const config = new Config(problem);
   log.environments = () => Object.values(config.engine.agents()).map(({ env }) => env ?? {});
@@ -60,6 +62,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     { dispose },
     ...sessionCommands(shared, config.engine.defaultAgent),
     ...turnCommands(shared),
+    ...workCommands(shared),
     ...branchCommands(shared),
     ...viewCommands(shared),
     ...problemCommands(shared, String((context.extension.packageJSON as { version?: unknown }).version)),
@@ -78,7 +81,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     );
     engine.ready.catch((error) => {
       log.write(messageOf(error), 'error');
-      void vscode.window.showErrorMessage(messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
+      void tell('error', messageOf(error), 'Show Log').then((chosen) => chosen && log.show());
     });
   } else
     context.subscriptions.push(

@@ -1,8 +1,14 @@
 /** Toasts for what needs the user or has ended, as the setting says. Each offers the next steps. */
 import * as vscode from 'vscode';
+import { shortened } from './model/inertText.ts';
 import type { Turn } from './model/types.ts';
 import type { Engine } from './sessions/engine.ts';
 import type { Change } from './store/projection.ts';
+import { tell } from './surfaces.ts';
+
+/** What is said behind a name or a reason has to stay in view, however long those are. */
+const longestName = 100;
+const longestReason = 500;
 
 type Level = 'all' | 'attention' | 'none';
 
@@ -58,12 +64,8 @@ export class Notifications implements vscode.Disposable {
   async #askFor(turn: Turn): Promise<void> {
     if (this.#level() === 'none' || !turn.permission) return;
     const { permission } = turn;
-    const names = permission.options.map((option) => option.name);
-    const chosen = await vscode.window.showWarningMessage(
-      `${this.#nameOf(turn)} asks: ${permission.title}`,
-      ...names.slice(0, 4),
-    );
-    const option = permission.options.find(({ name }) => name === chosen);
+    const choices = permission.options.slice(0, 4).map((option) => ({ label: option.name, value: option }));
+    const option = await tell('warning', `${this.#nameOf(turn)} asks: ${permission.title}`, ...choices);
     if (option)
       await vscode.commands.executeCommand('branchline.respondToPermission', {
         permissionId: permission.id,
@@ -80,8 +82,9 @@ export class Notifications implements vscode.Disposable {
         this.#engine.state.branch(turn.branchId)?.paused === 'failure' && this.#engine.state.line(turn.branchId).length > 0;
       const next = paused ? ' The queue of this branch is paused.' : '';
       const actions = ['Retry', ...(paused ? ['Skip'] : []), 'Show'];
-      const chosen = await vscode.window.showErrorMessage(
-        `${name} ${turn.state}: ${turn.error?.message ?? ''}${next}`,
+      const chosen = await tell(
+        'error',
+        `${name} ${turn.state}: ${shortened(turn.error?.message ?? '', longestReason)}${next}`,
         ...actions,
       );
       if (chosen === 'Retry') await vscode.commands.executeCommand('branchline.retryTurn', { turnId: turn.id, fromToast: true });
@@ -90,7 +93,7 @@ export class Notifications implements vscode.Disposable {
       if (chosen === 'Show')
         await vscode.commands.executeCommand('branchline.openTimeline', { turnId: turn.id, fromToast: true });
     } else if (turn.state === 'completed' && level === 'all') {
-      const chosen = await vscode.window.showInformationMessage(`${name} is done.`, 'Show Changes', 'Show');
+      const chosen = await tell('information', `${name} is done.`, 'Show Changes', 'Show');
       if (chosen === 'Show Changes')
         await vscode.commands.executeCommand('branchline.openChanges', { turnId: turn.id, fromToast: true });
       if (chosen === 'Show')
@@ -99,7 +102,7 @@ export class Notifications implements vscode.Disposable {
   }
 
   async #worktreeFailed(branchId: string, name: string, message: string): Promise<void> {
-    const chosen = await vscode.window.showErrorMessage(`Preparing "${name}" failed: ${message}`, 'Retry', 'Show Setup Log');
+    const chosen = await tell('error', `Preparing "${name}" failed: ${message}`, 'Retry', 'Show Setup Log');
     if (chosen === 'Retry') await vscode.commands.executeCommand('branchline.retryProvisioning', { branchId, fromToast: true });
     if (chosen === 'Show Setup Log')
       await vscode.commands.executeCommand('branchline.showSetupLog', { branchId, fromToast: true });
@@ -108,7 +111,7 @@ export class Notifications implements vscode.Disposable {
   #nameOf(turn: Turn): string {
     const session = this.#engine.state.session(turn.sessionId);
     const branch = this.#engine.state.branch(turn.branchId);
-    return `"${session?.title ?? 'Turn'}" on ${branch?.name ?? 'a branch'}`;
+    return `"${shortened(session?.title ?? 'Turn', longestName)}" on ${shortened(branch?.name ?? 'a branch', longestName)}`;
   }
 
   dispose(): void {

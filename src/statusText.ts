@@ -1,9 +1,15 @@
 /** What the status bar says: what is being prepared, what runs, what waits, and whether somebody is needed. Pure. */
+import { shortened } from './model/inertText.ts';
 import type { Branch, Turn } from './model/types.ts';
 import { needsUser, stepInWords } from './sessions/words.ts';
 import type { Projection } from './store/projection.ts';
 
+/** The counts behind a name stay in view. */
+const longestName = 40;
+
 export interface StatusText {
+  /** A codicon. */
+  icon: string;
   text: string;
   tooltip: string;
   warning: boolean;
@@ -30,7 +36,8 @@ export function statusText(state: Projection, readOnly: boolean): StatusText | u
   if (readOnly)
     return state.counts.branches > 0
       ? {
-          text: `$(lock) ${counts || 'Branchline'}`,
+          icon: 'lock',
+          text: `${counts || 'Branchline'}`,
           tooltip: 'Branchline is open in another window',
           warning: false,
           target: undefined,
@@ -39,32 +46,37 @@ export function statusText(state: Projection, readOnly: boolean): StatusText | u
   if (asking) return attention(asking, counts);
   if (broken)
     return {
-      text: `$(warning) ${broken.name}${counts ? ` · ${counts}` : ''}`,
+      icon: 'warning',
+      text: `${shortened(broken.name, longestName)}${counts ? ` · ${counts}` : ''}`,
       tooltip: brokenInWords(broken),
       warning: true,
       target: { branchId: broken.id },
     };
   if (preparing)
     return {
-      text: `$(loading~spin) ${preparing.name}: ${stepInWords(preparing.worktreeStep)}${counts ? ` · ${counts}` : ''}`,
+      icon: 'loading~spin',
+      text: `${shortened(preparing.name, longestName)}: ${stepInWords(preparing.worktreeStep)}${counts ? ` · ${counts}` : ''}`,
       tooltip: `Preparing the worktree of ${preparing.name}`,
       warning: false,
       target: { branchId: preparing.id },
     };
   if (running > 0)
     return {
-      text: `$(loading~spin) ${counts}`,
+      icon: 'loading~spin',
+      text: `${counts}`,
       tooltip: 'Branchline: turns of agents',
       warning: false,
       target: { branchId: (active[0] as Turn).branchId, turnId: (active[0] as Turn).id },
     };
-  if (queued > 0) return { text: `$(clock) ${counts}`, tooltip: 'Branchline: queued turns', warning: false, target: undefined };
+  if (queued > 0)
+    return { icon: 'clock', text: `${counts}`, tooltip: 'Branchline: queued turns', warning: false, target: undefined };
   return undefined;
 }
 
 function attention(turn: Turn, counts: string): StatusText {
   return {
-    text: `$(bell-dot) Approval needed${counts ? ` · ${counts}` : ''}`,
+    icon: 'bell-dot',
+    text: `Approval needed${counts ? ` · ${counts}` : ''}`,
     tooltip: turn.permission?.title ?? '',
     warning: true,
     target: { branchId: turn.branchId, turnId: turn.id },

@@ -1,6 +1,7 @@
 /** Transcripts as read-only Markdown documents that follow what is written. */
 import * as vscode from 'vscode';
 import { RefusedError } from './model/errors.ts';
+import { fileNameOf } from './model/inertText.ts';
 import { transcriptMarkdown } from './model/transcriptMarkdown.ts';
 import type { Engine } from './sessions/engine.ts';
 import { readTranscript, transcriptPath } from './store/transcripts.ts';
@@ -22,12 +23,7 @@ export class TranscriptDocuments implements vscode.TextDocumentContentProvider, 
   }
 
   #uri(sessionId: string): vscode.Uri {
-    const title =
-      this.#engine?.state
-        .session(sessionId)
-        ?.title.replace(/[^\p{L}\p{N} _-]+/gu, ' ')
-        .trim()
-        .slice(0, 60) || 'Transcript';
+    const title = fileNameOf(this.#engine?.state.session(sessionId)?.title ?? '', 'Transcript');
     return vscode.Uri.from({ scheme, path: `/${title}.md`, query: sessionId });
   }
 

@@ -1,8 +1,10 @@
 /** Commands on branches, their queues and their worktrees. */
 import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
-import { RefusedError } from '../model/errors.ts';
+import { messageOf, RefusedError } from '../model/errors.ts';
 import type { Branch } from '../model/types.ts';
+import { confirm, openTerminal } from '../surfaces.ts';
+import { canRetryProvisioning } from '../sessions/words.ts';
 import { lossInWords } from '../worktrees/removal.ts';
 import { type Call, type CommandContext, branchOf, engineOf, ownerOf, register } from './context.ts';
 
@@ -42,17 +44,14 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
       ),
     ),
     register(context, 'retryProvisioning', 'branchId', (call) =>
-      withBranch(
-        call,
-        (branch) => branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed',
-        'Which worktree should be tried again?',
-        async (branch) => (await owner()).queue.retryProvisioning(branch.id),
+      withBranch(call, canRetryProvisioning, 'Which worktree should be tried again?', async (branch) =>
+        (await owner()).queue.retryProvisioning(branch.id),
       ),
     ),
     register(context, 'stopProvisioning', 'branchId', (call) =>
       withBranch(
         call,
-        (branch) => branch.worktreeState === 'provisioning',
+        (branch) => branch.worktreeState === 'provisioning' || branch.worktreeState === 'queued',
         'Which preparation should be stopped?',
         async (branch) => (await owner()).provisioner.stop(branch.id),
       ),
@@ -90,7 +89,7 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
         (branch) => branch.worktreePath !== null,
         'A terminal in which worktree?',
         async (branch) => {
-          vscode.window.createTerminal({ name: branch.name, cwd: worktreeOf(branch) }).show();
+          openTerminal(branch.name, worktreeOf(branch));
         },
       ),
     ),
@@ -111,46 +110,59 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
         async (branch) => context.changes.ofBranch(branch),
       );
     }),
-    register(context, 'removeBranch', 'branchId', (call, second) =>
-      withBranch(
+    register(context, 'removeBranch', 'branchId', async (call, second) => {
+      const { removal } = await owner();
+      const several = call.selected.flatMap((node) =>
+        node.type === 'branch' ? (engineOf(context).state.branch(node.branchId) ?? []) : [],
+      );
+      if (several.length > 1) return (await askToRemove(context, several)) ? several[0]?.id : undefined;
+      return withBranch(
         call,
         () => true,
         'Which branch do you want to remove from Branchline?',
         async (branch) => {
-          const { removal } = await owner();
           const given =
             ((typeof call.input === 'object' ? call.input : second) as { force?: unknown } | null | undefined)?.force === true;
           if (given || call.byProgram) return removal.remove(branch.id, given);
-          return askToRemove(context, branch);
+          return askToRemove(context, [branch]);
         },
-      ),
-    ),
+      );
+    }),
   ];
 }
 
-/** Says exactly what would be lost before anything is (requirement 44); false when the person keeps it. */
-async function askToRemove(context: CommandContext, branch: Branch): Promise<boolean> {
+/** Says exactly what would be lost before anything is (requirement 44); false when the person keeps it. One question for all of them. */
+async function askToRemove(context: CommandContext, branches: readonly Branch[]): Promise<boolean> {
   const { removal } = await ownerOf(context);
-  const risk = await removal.atRisk(branch.id);
-  const waiting = engineOf(context).state.line(branch.id).length;
-  const losses = lossInWords(branch.name, risk);
-  const detail = [
-    ...(waiting > 0
-      ? [`${waiting === 1 ? '1 turn that runs or waits is' : `${waiting} turns that run or wait are`} cancelled.`]
-      : []),
-    ...(losses ? [losses] : []),
-    branch.adopted
-      ? 'The worktree was there before Branchline and stays.'
-      : `The folder ${branch.worktreePath ?? ''} is deleted.`,
-    `The git branch "${branch.name}" and its transcripts stay.`,
-  ].join('\n');
-  const action = risk.uncommitted.length > 0 ? 'Remove and Lose Changes' : 'Remove';
-  const chosen = await vscode.window.showWarningMessage(
-    `Remove "${branch.name}" from Branchline?`,
-    { modal: true, detail },
-    action,
+  const { state } = engineOf(context);
+  const facts: string[] = [];
+  const force = new Set<string>();
+  for (const branch of branches) {
+    const { text, lost } = lossInWords(branch.name, await removal.atRisk(branch.id));
+    const waiting = state.line(branch.id).length;
+    const words = [
+      waiting > 0 ? `${waiting === 1 ? '1 turn that runs or waits is' : `${waiting} turns that run or wait are`} cancelled.` : '',
+      text,
+      branch.adopted
+        ? 'The worktree was there before Branchline and stays.'
+        : `The folder ${branch.worktreePath ?? ''} is deleted.`,
+    ].filter((part) => part !== '');
+    if (branches.length === 1) facts.push(...words);
+    else facts.push(`${branch.name}: ${words.join(' ')}`);
+    if (lost) force.add(branch.id);
+  }
+  const [first] = branches;
+  const isOne = branches.length === 1;
+  facts.push(
+    isOne ? `The git branch "${first?.name}" and its transcripts stay.` : 'The git branches and their transcripts stay.',
   );
-  if (chosen !== action) return false;
-  await removal.remove(branch.id, risk.uncommitted.length > 0);
+  const question = isOne ? `Remove "${first?.name}" from Branchline?` : `Remove ${branches.length} branches from Branchline?`;
+  if (!(await confirm(question, facts, force.size > 0 ? 'Remove and Lose Work' : 'Remove'))) return false;
+  const failed: string[] = [];
+  for (const branch of branches)
+    await removal
+      .remove(branch.id, force.has(branch.id))
+      .catch((error: unknown) => failed.push(`${branch.name}: ${messageOf(error)}`));
+  if (failed.length > 0) throw new RefusedError(failed.join('\n'));
   return true;
 }

@@ -6,6 +6,7 @@ import type { Branch, Turn } from '../model/types.ts';
 import type { Engine, Owner } from '../sessions/engine.ts';
 import type { BranchesView, Node } from '../tree/branchesView.ts';
 import type { StatusBar } from '../statusBar.ts';
+import { pick, tell } from '../surfaces.ts';
 import type { Changes } from '../changes.ts';
 import type { TranscriptDocuments } from '../transcriptDocuments.ts';
 import type { TimelineView } from '../webview/timelineView.ts';
@@ -62,15 +63,14 @@ export function register(context: CommandContext, id: string, idName: keyof Call
       if (call.byProgram) throw error;
       if (!(error instanceof BranchlineError))
         context.log.write(`branchline.${id}: ${error instanceof Error ? error.stack : String(error)}`, 'error');
-      void tell(messageOf(error));
+      void tellError(messageOf(error));
       return undefined;
     }
   });
 }
 
-async function tell(message: string): Promise<void> {
-  const chosen = await vscode.window.showErrorMessage(message, 'Show Log');
-  if (chosen) await vscode.commands.executeCommand('branchline.showLog');
+async function tellError(message: string): Promise<void> {
+  if (await tell('error', message, 'Show Log')) await vscode.commands.executeCommand('branchline.showLog');
 }
 
 export function engineOf({ engine }: CommandContext): Engine {
@@ -101,9 +101,9 @@ export async function turnOf(
   const items = turns.map((turn) => ({
     label: engine.state.session(turn.sessionId)?.title ?? '',
     description: `${engine.state.branch(turn.branchId)?.name} · ${turn.state}`,
-    turn,
+    value: turn,
   }));
-  return (await vscode.window.showQuickPick(items, { placeHolder: question, matchOnDescription: true }))?.turn;
+  return (await pick(items, { placeHolder: question }))?.value;
 }
 
 /** The branch that the call names, or that the person picks. */
@@ -124,6 +124,6 @@ export async function branchOf(
   const branches = Array.from(engine.state.branches()).filter((branch) => branch.worktreeState !== 'removed' && fits(branch));
   if (branches.length === 0) throw new RefusedError('There is no branch for which this can be done now.');
   if (branches.length === 1) return branches[0];
-  const items = branches.map((branch) => ({ label: branch.name, description: branch.repository, branch }));
-  return (await vscode.window.showQuickPick(items, { placeHolder: question, matchOnDescription: true }))?.branch;
+  const items = branches.map((branch) => ({ label: branch.name, description: branch.repository, value: branch }));
+  return (await pick(items, { placeHolder: question }))?.value;
 }

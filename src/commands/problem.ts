@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import * as z from 'zod';
 import { problemReport } from '../sessions/problemReport.ts';
+import { pickSeveral } from '../surfaces.ts';
 import { type CommandContext, register } from './context.ts';
 
 const inputSchema = z.object({ prompts: z.boolean().default(false), paths: z.boolean().default(false) });
@@ -34,13 +35,12 @@ export function problemCommands(context: CommandContext, version: string): vscod
 
 async function ask(): Promise<{ prompts: boolean; paths: boolean } | undefined> {
   const items = [
-    { label: 'Prompts and titles', detail: 'What you wrote to agents', key: 'prompts' as const },
-    { label: 'Paths and branch names', detail: 'Where your repositories and worktrees are', key: 'paths' as const },
+    { label: 'Prompts and titles', detail: 'What you wrote to agents', value: 'prompts' as const },
+    { label: 'Paths and branch names', detail: 'Where your repositories and worktrees are', value: 'paths' as const },
   ];
-  const chosen = await vscode.window.showQuickPick(items, {
-    canPickMany: true,
+  const chosen = await pickSeveral<'prompts' | 'paths'>(items, {
     title: 'Report Problem',
     placeHolder: 'Include these, too? Secrets are never in it.',
   });
-  return chosen && { prompts: chosen.some(({ key }) => key === 'prompts'), paths: chosen.some(({ key }) => key === 'paths') };
+  return chosen && { prompts: chosen.includes('prompts'), paths: chosen.includes('paths') };
 }

@@ -4,32 +4,36 @@ import type { Catalog } from '../agents/catalog.ts';
 import { Git } from '../git/git.ts';
 import { branchNameProblem } from '../model/branchNames.ts';
 import type { SessionKind } from '../model/types.ts';
+import { askForLine, askForText, pick, type PickItem } from '../surfaces.ts';
 
-const kinds: { label: string; detail: string; value: SessionKind }[] = [
+const kinds: PickItem<SessionKind>[] = [
   {
-    label: '$(git-commit) Commit',
+    label: 'Commit',
+    icon: 'git-commit',
     detail: 'The agent changes files; what it leaves behind is committed under the title',
     value: 'commit',
   },
-  { label: '$(note) Note', detail: 'The agent works or answers; nothing is committed for it', value: 'note' },
-  { label: '$(eye) Review', detail: "The agent looks at the branch's commits; nothing is committed for it", value: 'review' },
+  { label: 'Note', icon: 'note', detail: 'The agent works or answers; nothing is committed for it', value: 'note' },
+  {
+    label: 'Review',
+    icon: 'eye',
+    detail: "The agent looks at the branch's commits; nothing is committed for it",
+    value: 'review',
+  },
 ];
 
 /** Undefined when the person leaves it. */
-export function askForText(options: { title: string; value?: string; prompt?: string }): Thenable<string | undefined> {
-  return vscode.window.showInputBox({
-    title: options.title,
-    value: options.value ?? '',
-    ignoreFocusOut: true,
+export function askForPrompt(options: { title: string; value?: string }): Promise<string | undefined> {
+  return askForText({
+    ...options,
     placeHolder: 'What should the agent do?',
-    prompt: options.prompt ?? 'Enter accepts, Escape leaves everything as it was',
-    validateInput: (text) => (text.trim() === '' ? 'Write what the agent should do.' : undefined),
+    prompt: 'Enter accepts, Escape leaves everything as it was',
+    problem: (text) => (text.trim() === '' ? 'Write what the agent should do.' : undefined),
   });
 }
 
 export async function askForKind(): Promise<SessionKind | undefined> {
-  return (await vscode.window.showQuickPick(kinds, { title: 'Queue Session: kind', placeHolder: 'What kind of work is it?' }))
-    ?.value;
+  return (await pick(kinds, { title: 'Queue Session: kind', placeHolder: 'What kind of work is it?' }))?.value;
 }
 
 /** The default agent comes first; with one agent nothing is asked. */
@@ -38,12 +42,11 @@ export async function askForAgent(catalog: Catalog, defaultAgent: string): Promi
   if (agents.length === 1) return agents[0]?.id;
   const items = agents.map((agent) => ({
     label: agent.name,
-    id: agent.id,
+    value: agent.id,
     description:
       `${agent.id === defaultAgent ? 'default' : ''}${catalog.isInstalled(agent.id) ? '' : ' not installed: its turns wait'}`.trim(),
   }));
-  return (await vscode.window.showQuickPick(items, { title: 'Queue Session: agent', placeHolder: 'Which agent should do it?' }))
-    ?.id;
+  return (await pick(items, { title: 'Queue Session: agent', placeHolder: 'Which agent should do it?' }))?.value;
 }
 
 export interface BranchChoice {
@@ -52,31 +55,26 @@ export interface BranchChoice {
   base?: string | undefined;
 }
 
-type BranchItem = vscode.QuickPickItem & { choice?: BranchChoice; isNew?: true };
-
 /** Existing branches, a new one, or one made from the prompt. In an untrusted workspace git is not asked. */
 export async function askForBranch(
   repository: string,
   known: readonly string[],
   trusted: boolean,
 ): Promise<BranchChoice | undefined> {
-  const items: BranchItem[] = [
-    { label: '$(sparkle) New branch named from the prompt', choice: { branch: undefined } },
-    { label: '$(add) New branch…', isNew: true },
+  const items: (PickItem<BranchChoice | 'new'> | string)[] = [
+    { label: 'New branch named from the prompt', icon: 'sparkle', value: { branch: undefined } },
+    { label: 'New branch…', icon: 'add', value: 'new' },
   ];
-  if (known.length > 0) items.push({ label: 'In Branchline', kind: vscode.QuickPickItemKind.Separator });
-  for (const name of known) items.push({ label: `$(git-branch) ${name}`, choice: { branch: name } });
+  const named = (name: string) => ({ label: name, icon: 'git-branch', value: { branch: name } });
+  if (known.length > 0) items.push('In Branchline', ...known.map(named));
   const others = trusted ? (await branchesOf(repository)).filter((name) => !known.includes(name)) : [];
-  if (others.length > 0) items.push({ label: 'In the repository', kind: vscode.QuickPickItemKind.Separator });
-  for (const name of others) items.push({ label: `$(git-branch) ${name}`, choice: { branch: name } });
-  const chosen = await vscode.window.showQuickPick(items, { title: 'Queue Session: branch', placeHolder: 'On which branch?' });
-  if (!chosen) return undefined;
-  if (!chosen.isNew) return chosen.choice;
-  const branch = await vscode.window.showInputBox({
+  if (others.length > 0) items.push('In the repository', ...others.map(named));
+  const chosen = await pick(items, { title: 'Queue Session: branch', placeHolder: 'On which branch?' });
+  if (chosen?.value !== 'new') return chosen?.value;
+  const branch = await askForLine({
     title: 'Queue Session: new branch',
     placeHolder: 'feature/name',
-    ignoreFocusOut: true,
-    validateInput: (name) => {
+    problem: (name) => {
       const problem = branchNameProblem(name);
       return problem && `This can't be the name of a branch: ${problem}.`;
     },
@@ -84,15 +82,15 @@ export async function askForBranch(
   if (branch === undefined) return undefined;
   if (others.includes(branch) || known.includes(branch)) return { branch };
   const bases = [
-    { label: 'HEAD', description: 'what is checked out now', base: undefined as string | undefined },
-    ...others.map((name) => ({ label: name, description: '', base: name as string | undefined })),
+    { label: 'HEAD', description: 'what is checked out now', value: undefined as string | undefined },
+    ...others.map((name) => ({ label: name, value: name as string | undefined })),
   ];
   if (bases.length === 1) return { branch };
-  const base = await vscode.window.showQuickPick(bases, {
+  const base = await pick(bases, {
     title: `Queue Session: base of ${branch}`,
     placeHolder: 'From where should it start?',
   });
-  return base && { branch, base: base.base };
+  return base && { branch, base: base.value };
 }
 
 async function branchesOf(repository: string): Promise<string[]> {
@@ -112,7 +110,6 @@ async function branchesOf(repository: string): Promise<string[]> {
 
 export async function askForRepository(repositories: readonly string[]): Promise<string | undefined> {
   if (repositories.length <= 1) return repositories[0];
-  const items = repositories.map((path) => ({ label: vscode.workspace.asRelativePath(path), description: path, path }));
-  return (await vscode.window.showQuickPick(items, { title: 'Queue Session: repository', placeHolder: 'In which repository?' }))
-    ?.path;
+  const items = repositories.map((path) => ({ label: vscode.workspace.asRelativePath(path), description: path, value: path }));
+  return (await pick(items, { title: 'Queue Session: repository', placeHolder: 'In which repository?' }))?.value;
 }

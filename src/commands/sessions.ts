@@ -4,9 +4,10 @@ import { checkedSession } from '../api.ts';
 import type { QueueSessionInput, QueueTurnInput } from '../apiTypes.ts';
 import { RefusedError } from '../model/errors.ts';
 import { findRepository } from '../git/repository.ts';
+import { pick } from '../surfaces.ts';
 import { openFolders } from '../workspace.ts';
 import { type Call, type CommandContext, engineOf, ownerOf, register } from './context.ts';
-import { askForAgent, askForBranch, askForKind, askForRepository, askForText } from './prompts.ts';
+import { askForAgent, askForBranch, askForKind, askForPrompt, askForRepository } from './prompts.ts';
 
 export function sessionCommands(context: CommandContext, defaultAgent: () => string): vscode.Disposable[] {
   return [
@@ -28,7 +29,7 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
       const title = engineOf(context).state.session(sessionId)?.title ?? '';
       if (call.byProgram && typeof given?.prompt !== 'string')
         throw new RefusedError('Say what the prompt should be: {sessionId, prompt}.');
-      const prompt = typeof given?.prompt === 'string' ? given.prompt : await askForText({ title: `Follow Up: ${title}` });
+      const prompt = typeof given?.prompt === 'string' ? given.prompt : await askForPrompt({ title: `Follow Up: ${title}` });
       if (prompt === undefined) return undefined;
       return (await ownerOf(context)).queue.enqueueTurn(sessionId, { prompt, attachments: given?.attachments });
     }),
@@ -65,7 +66,7 @@ async function askForSession(
   if (!kind) return undefined;
   const agent = await askForAgent(engine.catalog, defaultAgent);
   if (!agent) return undefined;
-  const prompt = await askForText({ title: choice.branch ? `Queue Session on ${choice.branch}` : 'Queue Session' });
+  const prompt = await askForPrompt({ title: choice.branch ? `Queue Session on ${choice.branch}` : 'Queue Session' });
   return prompt === undefined
     ? undefined
     : { repository, branch: choice.branch, base: 'base' in choice ? choice.base : undefined, kind, agent, prompt };
@@ -86,7 +87,7 @@ async function sessionOf(context: CommandContext, call: Call): Promise<string | 
   const items = sessions.map((session) => ({
     label: session.title,
     description: engine.state.branch(session.branchId)?.name ?? '',
-    id: session.id,
+    value: session.id,
   }));
-  return (await vscode.window.showQuickPick(items, { placeHolder: 'Which session?', matchOnDescription: true }))?.id;
+  return (await pick(items, { placeHolder: 'Which session?' }))?.value;
 }

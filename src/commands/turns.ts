@@ -1,14 +1,16 @@
 /** Commands on turns of the queue. */
-import * as vscode from 'vscode';
-import { RefusedError } from '../model/errors.ts';
+import type * as vscode from 'vscode';
+import { titleFromPrompt } from '../model/branchNames.ts';
+import { messageOf, RefusedError } from '../model/errors.ts';
 import { isActive, isEnded } from '../model/transitions.ts';
 import type { Turn } from '../model/types.ts';
 import { needsUser } from '../sessions/words.ts';
+import { pick, tell } from '../surfaces.ts';
 import { type Call, type CommandContext, engineOf, ownerOf, register, turnOf } from './context.ts';
-import { askForText } from './prompts.ts';
+import { askForPrompt } from './prompts.ts';
 
 const isQueued = (turn: Turn): boolean => turn.state === 'queued';
-const canRetry = (turn: Turn): boolean => isEnded(turn.state) && turn.state !== 'completed';
+const canRetry = (turn: Turn): boolean => isEnded(turn.state) && (turn.state !== 'completed' || turn.commit?.state === 'held');
 
 export function turnCommands(context: CommandContext): vscode.Disposable[] {
   /** Does it for each selected turn, or for the one that is named or picked; resolves with that one's id. */
@@ -44,7 +46,7 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
           ? second
           : ((typeof call.input === 'object' ? call.input : second) as { prompt?: unknown } | undefined)?.prompt;
       if (call.byProgram && typeof given !== 'string') throw new RefusedError('Say what the prompt should be: {turnId, prompt}.');
-      const prompt = typeof given === 'string' ? given : await askForText({ title: 'Edit Queued Turn', value: turn.prompt });
+      const prompt = typeof given === 'string' ? given : await askForPrompt({ title: 'Edit Queued Turn', value: turn.prompt });
       if (prompt === undefined) return undefined;
       await (await queue()).edit(turn.id, prompt);
       return turn.id;
@@ -52,7 +54,7 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
     register(context, 'removeQueued', 'turnId', (call) =>
       each(
         call,
-        (turn) => isQueued(turn) || canRetry(turn),
+        (turn) => isQueued(turn) || (canRetry(turn) && turn.state !== 'completed'),
         'Which turn do you want to remove?',
         async (turn) => {
           const { restore } = await (await queue()).remove(turn.id);
@@ -80,7 +82,7 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
       ),
     ),
     register(context, 'retryTurn', 'turnId', (call) =>
-      each(call, canRetry, 'Which turn do you want to run again?', async (turn) => (await queue()).retry(turn.id)),
+      each(call, canRetry, 'Which turn do you want to run again?', async (turn) => (await ownerOf(context)).work.retry(turn.id)),
     ),
     register(context, 'respondToPermission', 'turnId', async (call, second) => {
       const { dispatcher } = await ownerOf(context);
@@ -96,26 +98,22 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
       if (!turn) return undefined;
       if (!turn.permission) throw new RefusedError('This turn does not ask for anything at the moment.');
       const { id, title, options } = turn.permission;
-      const chosen = await vscode.window.showQuickPick(
-        options.map((option) => ({ label: option.name, option })),
+      const chosen = await pick(
+        options.map((option) => ({ label: option.name, value: option })),
         { title, placeHolder: 'What may the agent do?' },
       );
       if (!chosen) return undefined;
-      dispatcher.respond(id, chosen.option.optionId);
+      dispatcher.respond(id, chosen.value.optionId);
       return id;
     }),
   ];
 }
 
 async function offerUndo(turn: Turn, restore: () => Promise<void>): Promise<void> {
-  const chosen = await vscode.window.showInformationMessage(
-    `Removed "${turn.prompt.split('\n')[0]?.slice(0, 60) ?? ''}".`,
-    'Undo',
-  );
-  if (!chosen) return;
+  if (!(await tell('information', `Removed "${titleFromPrompt(turn.prompt)}".`, 'Undo'))) return;
   try {
     await restore();
   } catch (error) {
-    void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
+    void tell('error', messageOf(error));
   }
 }

@@ -29,6 +29,22 @@ export function branchNameProblem(name: string): string | undefined {
   return undefined;
 }
 
+const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+
+/** At most so many code points, and no character that a person sees cut in two, unless one alone has more. */
+function beginningOf(text: string, most: number): string {
+  const points = Array.from(text.slice(0, most * 2 + 2));
+  if (points.length <= most) return text;
+  let taken = '';
+  let count = 0;
+  for (const { segment } of graphemes.segment(points.join(''))) {
+    count += Array.from(segment).length;
+    if (count > most) break;
+    taken += segment;
+  }
+  return taken || points.slice(0, most).join('');
+}
+
 /** A title for a session: the first line of the prompt, cut at a word near 60 characters. */
 export function titleFromPrompt(prompt: string): string {
   const line =
@@ -37,9 +53,8 @@ export function titleFromPrompt(prompt: string): string {
       .map((text) => text.trim())
       .find((text) => text !== '') ?? '';
   const clean = line.replace(/\s+/g, ' ');
-  const letters = Array.from(clean);
-  if (letters.length <= 60) return clean || 'Untitled';
-  const cut = letters.slice(0, 60).join('');
+  const cut = beginningOf(clean, 60);
+  if (cut === clean) return clean || 'Untitled';
   const space = cut.lastIndexOf(' ');
   return `${(space > 30 ? cut.slice(0, space) : cut).trimEnd()}…`;
 }
@@ -47,21 +62,20 @@ export function titleFromPrompt(prompt: string): string {
 /** A readable branch name from the prompt, the first of `name`, `name-2`, ... that is not taken. */
 export function branchNameFromPrompt(prompt: string, isTaken: (name: string) => boolean): string {
   const words = titleFromPrompt(prompt)
+    .replace(/[\u200b\u200c]/g, ' ') // What keeps words or parts of words apart where no space does.
     .normalize('NFKD')
-    .replace(/[\u0300-\u036f]/g, '')
+    .replace(/[\u0300-\u036f\p{Default_Ignorable_Code_Point}]/gu, '')
+    .normalize('NFC')
     .toLowerCase()
-    .split(/[^\p{L}\p{N}]+/u)
-    .filter((word) => word !== '');
+    .split(/[^\p{L}\p{M}\p{N}]+/u)
+    .filter((word) => /[\p{L}\p{N}]/u.test(word));
   let stem = '';
   for (const word of words) {
     const next = stem === '' ? word : `${stem}-${word}`;
     if (Array.from(next).length > 40) break;
     stem = next;
   }
-  if (stem === '')
-    stem = Array.from(words[0] ?? 'work')
-      .slice(0, 40)
-      .join('');
+  if (stem === '') stem = beginningOf(words[0] ?? 'work', 40);
   if (branchNameProblem(stem) !== undefined) stem = 'work';
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? stem : `${stem}-${number}`;

@@ -45,6 +45,20 @@ export function worktreeInWords(branch: Pick<Branch, 'worktreeState' | 'worktree
   }
 }
 
+/** True when preparing (or setup, or a removal that failed) can be tried again. */
+export const canRetryProvisioning = (branch: Pick<Branch, 'worktreeState' | 'backgroundSetup'>): boolean =>
+  branch.worktreeState === 'failed' ||
+  branch.worktreeState === 'removalFailed' ||
+  branch.worktreeState === 'unreachable' ||
+  branch.backgroundSetup === 'failed';
+
+/** True when a person has to do something about a branch: it could not be made or removed, or its line is paused by what failed. */
+export const needsMending = (branch: Pick<Branch, 'worktreeState' | 'paused'>): boolean =>
+  branch.paused === 'failure' ||
+  branch.worktreeState === 'failed' ||
+  branch.worktreeState === 'removalFailed' ||
+  branch.worktreeState === 'unreachable';
+
 export interface WaitingContext {
   reason: WaitingReason | undefined;
   /** Turns before it in its branch's line. */

@@ -5,6 +5,7 @@ import { isPreparing } from '../model/transitions.ts';
 import { Batch } from '../platform/batch.ts';
 import { clockTime, needsUser } from '../sessions/words.ts';
 import type { Engine } from '../sessions/engine.ts';
+import { emptyRow, setViewMessage, tell, treeRow } from '../surfaces.ts';
 import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
 import { type PresentationContext, rowOf } from './presentation.ts';
 
@@ -63,7 +64,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   #draw(): void {
     const { state } = this.#engine;
     this.#context = undefined;
-    this.view.message = this.#engine.readOnlyReason ?? '';
+    setViewMessage(this.view, this.#engine.readOnlyReason);
     const waiting = Array.from(state.active()).filter(needsUser).length;
     const failed = shownBranches(state).filter(
       (branch) => branch.paused === 'failure' || branch.worktreeState === 'failed',
@@ -124,22 +125,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
       agentName: (id) => this.#engine.catalog.find(id)?.name ?? id,
     };
     const row = rowOf(node, this.#context);
-    if (!row) return new vscode.TreeItem('');
-    const item = new vscode.TreeItem(
-      row.label,
-      {
-        none: vscode.TreeItemCollapsibleState.None,
-        expanded: vscode.TreeItemCollapsibleState.Expanded,
-        collapsed: vscode.TreeItemCollapsibleState.Collapsed,
-      }[row.collapsible],
-    );
-    item.id = row.id;
-    item.description = row.description;
-    item.iconPath = new vscode.ThemeIcon(row.icon, row.colour ? new vscode.ThemeColor(row.colour) : undefined);
-    const tooltip = new vscode.MarkdownString();
-    for (const [index, line] of row.tooltip.entries()) tooltip.appendText(index === 0 ? line : `\n\n${line}`);
-    item.tooltip = tooltip;
-    item.accessibilityInformation = { label: row.accessibleLabel };
+    if (!row) return emptyRow();
+    const item = treeRow(row);
     item.contextValue = `.${row.flags.join('.')}.`;
     if (node.type === 'earlier') item.command = { command: 'branchline.showEarlier', title: 'Show Earlier', arguments: [node] };
     if (node.type === 'turn') item.command = { command: 'branchline.openTimeline', title: 'Open', arguments: [node] };
@@ -164,7 +151,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
       for (const turnId of turnIds) await queue.move(turnId, { before });
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      void vscode.window.showErrorMessage(error.message);
+      void tell('error', error.message);
     }
   }
 

@@ -2,6 +2,7 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { createRef, type Ref, ref } from 'lit/directives/ref.js';
+import { visible } from '../../model/visibleText.ts';
 import { clockTime } from '../../sessions/words.ts';
 import {
   type BranchInfo,
@@ -17,7 +18,6 @@ import {
 import type { ComposerElement, ComposerTarget } from './composer.ts';
 import { keepState, onMessage, readState, request, send } from './connection.ts';
 import type { ConversationElement } from './conversation.ts';
-import { visible } from './markdown.ts';
 import { icon, iconButton, statsOf } from './parts.ts';
 import { bannerView, isFiltered, type OverviewContext, toolbarView, welcomeView } from './overview.ts';
 import { keepDraft, pendingDrafts } from './pendingDrafts.ts';
@@ -177,9 +177,9 @@ export class TimelineElement extends LitElement {
       const old = before.get(row.id);
       if (!old) continue;
       if (row.permission && row.permission.id !== old.permission?.id)
-        this.announcement = `${row.title} asks: ${row.permission.title}`;
+        this.announcement = visible(`${row.title} asks: ${row.permission.title}`);
       else if (row.state !== old.state && ['completed', 'failed', 'interrupted'].includes(row.state))
-        this.announcement = `${row.title}: ${row.state}`;
+        this.announcement = visible(`${row.title}: ${row.state}`);
     }
   }
 
@@ -387,7 +387,7 @@ export class TimelineElement extends LitElement {
       </main>
       ${
         this.message
-          ? html`<div class="bar" role="alert">${icon('error')} <span>${this.message}</span> ${iconButton(
+          ? html`<div class="bar" role="alert">${icon('error')} <span>${visible(this.message)}</span> ${iconButton(
               'close',
               'Dismiss',
               () => {
@@ -396,7 +396,7 @@ export class TimelineElement extends LitElement {
             )}</div>`
           : nothing
       }
-      ${this.undo ? html`<div class="bar" role="status"><span>Removed “${this.undo.title}”.</span> <button type="button" class="link-button" @click=${() => this.#undoNow()}>Undo</button></div>` : nothing}`;
+      ${this.undo ? html`<div class="bar" role="status"><span>Removed “${visible(this.undo.title)}”.</span> <button type="button" class="link-button" @click=${() => this.#undoNow()}>Undo</button></div>` : nothing}`;
   }
 
   #undoNow(): void {
@@ -528,13 +528,13 @@ export class TimelineElement extends LitElement {
     const active = this.rows.find(
       (one) => one.sessionId === row.sessionId && (one.state === 'running' || one.state === 'starting'),
     );
-    return html`<section class="detail" aria-label="Conversation: ${first.title}">
+    return html`<section class="detail" aria-label="Conversation: ${visible(first.title)}">
       <div class="toolbar">
         ${iconButton('arrow-left', 'Back to the timeline', () => {
           this.#show(undefined);
           void this.updateComplete.then(() => this.#focusRow(row.id));
         })}
-        <h1 title=${first.title}>${visible(first.title)}</h1>
+        <h1 title=${visible(first.title)}>${visible(first.title)}</h1>
         ${active && !this.meta?.readOnly ? iconButton('debug-stop', 'Cancel', () => this.#turn('cancel', active)) : nothing}
         ${row.hasChanges ? iconButton('diff-multiple', 'Open changes of the session', () => this.#ask({ type: 'session', action: 'openChanges', sessionId: row.sessionId })) : nothing}
         ${iconButton('copy', 'Copy as Markdown', () => this.#ask({ type: 'session', action: 'copyMarkdown', sessionId: row.sessionId }, 'Copied'))}

@@ -5,11 +5,14 @@ import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import type { Permission } from '../../model/types.ts';
 import type { TranscriptEntry } from '../../model/transcript.ts';
+import { shortened } from '../../model/inertText.ts';
+import { visible } from '../../model/visibleText.ts';
 import { type Block, Conversation, type ToolCall } from '../blocks.ts';
 import { request } from './connection.ts';
-import { htmlOf, plainOf, visible } from './markdown.ts';
+import { htmlOf, plainOf } from './markdown.ts';
 import { icon } from './parts.ts';
 
+const longestToolTitle = 300;
 const toolIcons: Record<string, string> = {
   read: 'file',
   edit: 'edit',
@@ -200,7 +203,7 @@ export class ConversationElement extends LitElement {
       );
     }
     return known
-      ? html`<img src=${known} alt=${name} title=${name}>`
+      ? html`<img src=${known} alt=${visible(name)} title=${visible(name)}>`
       : html`<span class="chip">${icon('file')} ${visible(name)}</span>`;
   }
 
@@ -214,7 +217,7 @@ export class ConversationElement extends LitElement {
     const [location] = call.locations as { path?: unknown; line?: unknown }[];
     const path = typeof location?.path === 'string' ? location.path : undefined;
     const details = call.content.map((one) => this.#content(one)).filter((one) => one !== nothing);
-    const head = html`${icon(toolIcons[call.kind] ?? 'tools')} <span class="tool-title">${visible(call.title).slice(0, 300)}</span>
+    const head = html`${icon(toolIcons[call.kind] ?? 'tools')} <span class="tool-title">${shortened(visible(call.title), longestToolTitle)}</span>
       <span class="codicon codicon-${statuses[call.status] ?? 'circle-large'} tool-${call.status}" aria-hidden="true"></span><span class="visually-hidden">${call.status.replace('_', ' ')}</span>`;
     return html`<div class="tool">
       ${details.length > 0 ? html`<details><summary>${icon('chevron-right', 'chevron')} ${head}</summary>${details}</details>` : html`<div class="tool-head">${head}</div>`}
@@ -241,7 +244,7 @@ export class ConversationElement extends LitElement {
 
   #permission(permission: Permission, answer: string | undefined): TemplateResult {
     const open = this.permission?.id === permission.id;
-    return html`<div class="permission ${open ? 'open' : ''}" role=${open ? 'group' : nothing} aria-label=${open ? `The agent asks: ${permission.title}` : nothing}>
+    return html`<div class="permission ${open ? 'open' : ''}" role=${open ? 'group' : nothing} aria-label=${open ? `The agent asks: ${visible(permission.title)}` : nothing}>
       <p>${icon('shield')} ${visible(permission.title)}</p>
       ${open ? permissionButtons(permission) : html`<p class="dim">${answer === undefined ? 'Not answered' : `Answered: ${visible(answer)}`}</p>`}
     </div>`;

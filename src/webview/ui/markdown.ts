@@ -13,6 +13,7 @@ import typescript from 'highlight.js/lib/languages/typescript';
 import xml from 'highlight.js/lib/languages/xml';
 import yaml from 'highlight.js/lib/languages/yaml';
 import MarkdownIt from 'markdown-it';
+import { visible } from '../../model/visibleText.ts';
 
 for (const [name, language] of Object.entries({ bash, css, diff, go, javascript, json, python, rust, typescript, xml, yaml }))
   hljs.registerLanguage(name, language);
@@ -65,11 +66,6 @@ const allowedTags = [
   'td',
   'span',
 ];
-
-/** Characters that change the direction of text or hide in it are made visible: they make code look like other code. */
-const tricks = /[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060\ufeff]/g;
-export const visible = (text: string): string =>
-  text.replace(tricks, (one) => `\u27e8U+${one.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}\u27e9`);
 
 /** Undefined when the text is to be shown as it is. */
 export function htmlOf(text: string): string | undefined {

@@ -1,8 +1,8 @@
 /** Rows of the timeline: turns, and worktrees that are being prepared. Pure: what happens on a click comes in as a context. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { visible } from '../../model/visibleText.ts';
 import type { BranchInfo, branchActions, Row, turnActions } from '../protocol.ts';
 import { permissionButtons } from './conversation.ts';
-import { visible } from './markdown.ts';
 import { icon, iconButton, rowIcon, statsOf, timeOf } from './parts.ts';
 
 export interface RowContext {
@@ -41,7 +41,7 @@ export function rowView(row: Row, context: RowContext): TemplateResult {
     }}>
     <div class="row-head">
       ${rowIcon(row)}
-      <button type="button" class="row-title" @click=${() => context.open(row)} aria-label="${row.kind} ${row.title}, ${row.words}${row.unread ? ', unread' : ''}" title=${row.title}>
+      <button type="button" class="row-title" @click=${() => context.open(row)} aria-label="${row.kind} ${visible(row.title)}, ${row.words}${row.unread ? ', unread' : ''}" title=${visible(row.title)}>
         ${row.unread ? html`<span class="unread" aria-hidden="true"></span>` : nothing}${visible(row.title)}</button>
       <span class="row-actions">${context.readOnly ? nothing : rowActions(row, context)}</span>
     </div>
@@ -50,7 +50,7 @@ export function rowView(row: Row, context: RowContext): TemplateResult {
       ${row.attachments.length > 0 ? html`<span>${icon('attach')} ${row.attachments.length}<span class="visually-hidden"> attachments</span></span>` : nothing}
     </div>
     ${row.error ? html`<p class="problem">${visible(row.error)}</p>` : nothing}
-    ${row.permission ? html`<div class="permission open" role="group" aria-label="The agent asks: ${row.permission.title}"><p>${visible(row.permission.title)}</p>${permissionButtons(row.permission)}</div>` : nothing}
+    ${row.permission ? html`<div class="permission open" role="group" aria-label="The agent asks: ${visible(row.permission.title)}"><p>${visible(row.permission.title)}</p>${permissionButtons(row.permission)}</div>` : nothing}
   </li>`;
 }
 
@@ -81,7 +81,7 @@ function rowEditor(row: Row, { editing, endEdit, typed }: RowContext): TemplateR
       endEdit(true);
     }
   };
-  return html`<li class="row edit" data-turn=${row.id}><textarea aria-label="Edit ${row.title}" rows="4" .value=${editing?.text ?? ''} @keydown=${key}
+  return html`<li class="row edit" data-turn=${row.id}><textarea aria-label="Edit ${visible(row.title)}" rows="4" .value=${editing?.text ?? ''} @keydown=${key}
     @input=${(event: Event) => typed((event.target as HTMLTextAreaElement).value)}></textarea>
     <div class="controls"><vscode-button secondary @click=${() => endEdit(false)}>Cancel</vscode-button><vscode-button @click=${() => endEdit(true)}>Save</vscode-button></div></li>`;
 }
@@ -113,7 +113,7 @@ export function provisioningView(branch: BranchInfo, { readOnly, logs, act, togg
           ? html`<p class="dim">${branch.words}</p>`
           : nothing
     }
-    ${failed ? html`<p class="problem">${branch.error}</p>` : nothing}
+    ${failed ? html`<p class="problem">${visible(branch.error ?? '')}</p>` : nothing}
     ${log === undefined ? nothing : html`<pre class="output" tabindex="0" aria-label="Setup log">${visible(log)}</pre>`}
   </div>`;
 }

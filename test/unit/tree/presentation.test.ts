@@ -80,15 +80,13 @@ describe('The status bar', () => {
     const session = sessionRow('s', 'b');
     const running = turnRow('t', 's', 'b', { state: 'running' });
     const queued = turnRow('u', 's', 'b', { position: 2 });
-    assert.equal(statusText(stateOf([ready], [session], [running, queued]), false)?.text, '$(loading~spin) 1 running, 1 queued');
+    assert.equal(statusText(stateOf([ready], [session], [running, queued]), false)?.text, '1 running, 1 queued');
     const preparing = branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'copyFiles' });
-    assert.equal(
-      statusText(stateOf([preparing], [session], [queued]), false)?.text,
-      '$(loading~spin) b: Copying files (3 of 4) · 1 queued',
-    );
+    assert.equal(statusText(stateOf([preparing], [session], [queued]), false)?.text, 'b: Copying files (3 of 4) · 1 queued');
     const asking = { ...running, permission: { id: 'p', title: 'Run it', options: [] } };
     assert.deepEqual(statusText(stateOf([ready], [session], [asking]), false), {
-      text: '$(bell-dot) Approval needed · 1 running',
+      icon: 'bell-dot',
+      text: 'Approval needed · 1 running',
       tooltip: 'Run it',
       warning: true,
       target: { branchId: 'b', turnId: 't' },
