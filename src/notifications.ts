@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { shortened } from './model/inertText.ts';
 import type { Turn } from './model/types.ts';
 import type { Engine } from './sessions/engine.ts';
+import { heldInWords } from './sessions/words.ts';
 import type { Change } from './store/projection.ts';
 import { tell } from './surfaces.ts';
 
@@ -16,7 +17,7 @@ type Level = 'all' | 'attention' | 'none';
 export class Notifications implements vscode.Disposable {
   readonly #engine: Engine;
   readonly #level: () => Level;
-  readonly #turns = new Map<string, { state: string; permission: string | undefined }>();
+  readonly #turns = new Map<string, { state: string; permission: string | undefined; held: boolean }>();
   readonly #worktrees = new Map<string, string>();
   readonly #listener: { dispose(): void };
   #started = false;
@@ -35,7 +36,7 @@ export class Notifications implements vscode.Disposable {
   }
 
   #remember(turn: Turn): void {
-    this.#turns.set(turn.id, { state: turn.state, permission: turn.permission?.id });
+    this.#turns.set(turn.id, { state: turn.state, permission: turn.permission?.id, held: turn.commit?.state === 'held' });
   }
 
   #look(change: Change): void {
@@ -49,7 +50,8 @@ export class Notifications implements vscode.Disposable {
       }
       this.#remember(turn);
       if (turn.permission && turn.permission.id !== before?.permission) void this.#askFor(turn);
-      if (before && turn.state !== before.state) void this.#ended(turn);
+      if (before && turn.commit?.state === 'held' && before.held !== true) void this.#held(turn);
+      else if (before && turn.state !== before.state) void this.#ended(turn);
     }
     for (const id of change.branches) {
       const branch = this.#engine.state.branch(id);
@@ -99,6 +101,16 @@ export class Notifications implements vscode.Disposable {
       if (chosen === 'Show')
         await vscode.commands.executeCommand('branchline.openTimeline', { turnId: turn.id, fromToast: true });
     }
+  }
+
+  async #held(turn: Turn): Promise<void> {
+    if (this.#level() === 'none') return;
+    const branch = this.#engine.state.branch(turn.branchId)?.name ?? '';
+    const why = shortened(heldInWords(turn.commit, branch) ?? '', longestReason);
+    const chosen = await tell('warning', `${this.#nameOf(turn)}: ${why}`, 'Commit Again', 'Let the Agent Mend It', 'Show');
+    const commands = { 'Commit Again': 'commitTurn', 'Let the Agent Mend It': 'letAgentMend', Show: 'openTimeline' } as const;
+    const command = commands[chosen as keyof typeof commands];
+    if (command) await vscode.commands.executeCommand(`branchline.${command}`, { turnId: turn.id, fromToast: true });
   }
 
   async #worktreeFailed(branchId: string, name: string, message: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** What the status bar says: what is being prepared, what runs, what waits, and whether somebody is needed. Pure. */
 import { shortened } from './model/inertText.ts';
 import type { Branch, Turn } from './model/types.ts';
-import { needsUser, stepInWords } from './sessions/words.ts';
+import { heldInWords, needsMending, stepInWords } from './sessions/words.ts';
 import type { Projection } from './store/projection.ts';
 
 /** The counts behind a name stay in view. */
@@ -26,13 +26,14 @@ export function statusText(state: Projection, readOnly: boolean): StatusText | u
   let broken: Branch | undefined;
   let preparing: Branch | undefined;
   for (const branch of state.branches()) {
-    if (branch.worktreeState === 'failed' || branch.paused === 'failure') broken ??= branch;
+    if (needsMending(branch)) broken ??= branch;
     else if (branch.worktreeState === 'provisioning') preparing ??= branch;
   }
   const counts = [running > 0 ? `${running} running` : '', queued > 0 ? `${queued} queued` : '']
     .filter((part) => part !== '')
     .join(', ');
-  const asking = active.find(needsUser);
+  const [asking] = state.asking();
+  const [held] = state.held();
   if (readOnly)
     return state.counts.branches > 0
       ? {
@@ -51,6 +52,14 @@ export function statusText(state: Projection, readOnly: boolean): StatusText | u
       tooltip: brokenInWords(broken),
       warning: true,
       target: { branchId: broken.id },
+    };
+  if (held)
+    return {
+      icon: 'warning',
+      text: `Not committed${counts ? ` · ${counts}` : ''}`,
+      tooltip: heldInWords(held.commit, state.branch(held.branchId)?.name ?? '') ?? '',
+      warning: true,
+      target: { branchId: held.branchId, turnId: held.id },
     };
   if (preparing)
     return {
@@ -84,6 +93,9 @@ function attention(turn: Turn, counts: string): StatusText {
 }
 
 function brokenInWords(branch: Branch): string {
+  if (branch.worktreeState === 'removalFailed') return `Removing "${branch.name}" failed: ${branch.worktreeError?.message ?? ''}`;
+  if (branch.worktreeState === 'unreachable')
+    return `The disk of the worktree of "${branch.name}" is not there now. Connect it; the queue goes on then.`;
   return branch.worktreeState === 'failed'
     ? `Preparing "${branch.name}" failed: ${branch.worktreeError?.message ?? ''}`
     : `"${branch.name}" is paused: a turn failed. Retry or skip it, or resume the queue.`;

@@ -58,6 +58,13 @@ function sectionOf(entry: TranscriptEntry): Section | undefined {
         key: `commit:${entry.seq}`,
         text: `> Committed ${entry.files === 1 ? '1 file' : `${entry.files} files`} as ${entry.sha.slice(0, 10)}`,
       };
+    case 'held':
+      return entry.commit.state === 'held'
+        ? {
+            key: `held:${entry.seq}`,
+            text: `> Not committed (${entry.commit.why})${entry.commit.said ? `: ${entry.commit.said}` : ''}`,
+          }
+        : undefined;
     case 'ended':
       return { key: `ended:${entry.seq}`, text: `> Turn ${entry.outcome}${entry.message ? `: ${entry.message}` : ''}` };
     default:

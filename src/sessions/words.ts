@@ -1,5 +1,5 @@
 /** States and reasons in words for people: one wording for tree, status bar, timeline and notifications. Pure. */
-import type { Commit } from '../model/work.ts';
+import type { Commit, Work } from '../model/work.ts';
 import { isActive } from '../model/transitions.ts';
 import {
   type Branch,
@@ -58,6 +58,31 @@ export const needsMending = (branch: Pick<Branch, 'worktreeState' | 'paused'>): 
   branch.worktreeState === 'failed' ||
   branch.worktreeState === 'removalFailed' ||
   branch.worktreeState === 'unreachable';
+
+/** What was found while a worktree was prepared that a person should know: a line each. */
+export function preparationInWords({ preparation }: Pick<Branch, 'preparation'>): string[] {
+  if (!preparation) return [];
+  const { hookSaid, setupChanged, missingHooks } = preparation;
+  return [
+    ...(setupChanged.length > 0
+      ? [`Setup changed ${pathsInWords(setupChanged)}. That is no turn's work and is not committed.`]
+      : []),
+    ...(hookSaid ? [`A hook failed while the worktree was made; it said: ${hookSaid}`] : []),
+    ...(missingHooks
+      ? [
+          `The repository's hooks are in ${missingHooks} (core.hooksPath), which is not in this worktree, so none of them runs. A setup command can make it.`,
+        ]
+      : []),
+  ];
+}
+
+/** What a turn changed, in numbers: no line or one. */
+export function workInWords(work: Work | null): string[] {
+  if (!work || work.files === 0) return [];
+  return [
+    `Changed ${work.files === 1 ? '1 file' : `${work.files} files`}, +${work.added} −${work.removed}${work.inner ? `; not counted: ${pathsInWords(work.inner)}, which ${work.inner.length === 1 ? 'is a repository' : 'are repositories'} of ${work.inner.length === 1 ? 'its' : 'their'} own` : ''}`,
+  ];
+}
 
 export interface WaitingContext {
   reason: WaitingReason | undefined;

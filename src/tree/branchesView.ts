@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { RefusedError } from '../model/errors.ts';
 import { isPreparing } from '../model/transitions.ts';
 import { Batch } from '../platform/batch.ts';
-import { clockTime, needsUser } from '../sessions/words.ts';
+import { clockTime, needsMending } from '../sessions/words.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { emptyRow, setViewMessage, tell, treeRow } from '../surfaces.ts';
 import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
@@ -65,10 +65,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     const { state } = this.#engine;
     this.#context = undefined;
     setViewMessage(this.view, this.#engine.readOnlyReason);
-    const waiting = Array.from(state.active()).filter(needsUser).length;
-    const failed = shownBranches(state).filter(
-      (branch) => branch.paused === 'failure' || branch.worktreeState === 'failed',
-    ).length;
+    const waiting = Array.from(state.asking()).length;
+    const failed = shownBranches(state).filter((branch) => needsMending(branch) || state.held(branch.id).length > 0).length;
     const needs = waiting + failed;
     this.view.badge =
       needs > 0 ? { value: needs, tooltip: needs === 1 ? '1 thing needs you' : `${needs} things need you` } : undefined;

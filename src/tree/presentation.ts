@@ -3,7 +3,19 @@ import { basename } from 'node:path';
 import { isActive, isEnded, isPreparing } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
 import { type QueueSnapshot, waitingFor } from '../sessions/nextTurn.ts';
-import { clockTime, duration, needsUser, turnInWords, turnTitle, waitingInWords, worktreeInWords } from '../sessions/words.ts';
+import {
+  canRetryProvisioning,
+  clockTime,
+  duration,
+  heldInWords,
+  needsUser,
+  preparationInWords,
+  turnInWords,
+  turnTitle,
+  waitingInWords,
+  workInWords,
+  worktreeInWords,
+} from '../sessions/words.ts';
 import type { Projection } from '../store/projection.ts';
 import type { Node } from './nodes.ts';
 
@@ -79,7 +91,8 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
   const unread = branch.unread || state.sessionsOf(branch.id).some((session) => session.unread);
   const worktree = worktreeInWords(branch);
   const parts: string[] = [];
-  if (branch.paused === 'failure') parts.push('paused: a turn failed');
+  const held = state.held(branch.id).length > 0;
+  if (branch.paused === 'failure') parts.push(held ? 'paused: work is not committed' : 'paused: a turn failed');
   else if (branch.paused === 'user') parts.push('paused');
   if (worktree && branch.worktreeState !== 'queued') parts.push(worktree);
   else if (asks) parts.push('needs your approval');
@@ -101,6 +114,7 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
       branch.worktreePath ? `Worktree: ${branch.worktreePath}` : 'No worktree yet',
       ...(branch.base ? [`From: ${branch.base}`] : []),
       ...(branch.worktreeError ? [branch.worktreeError.message] : []),
+      ...preparationInWords(branch),
       ...(worktree ? [`For ${duration(now - branch.changedAt)}`] : []),
     ],
     accessibleLabel: `Branch ${branch.name}${description ? `, ${description}` : ''}${unread ? ', unread' : ''}`,
@@ -109,14 +123,15 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
       branch.worktreeState,
       branch.paused === 'no' ? 'running' : 'paused',
       ...(branch.worktreePath ? ['path'] : []),
-      ...(branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed' ? ['retry'] : []),
+      ...(canRetryProvisioning(branch) ? ['retry'] : []),
     ],
     collapsible: line.length > 0 || branch.worktreeState !== 'ready' ? 'expanded' : 'collapsed',
   };
 }
 
 function branchIcon(branch: Branch, active: Turn | undefined, asks: boolean): [string, string?] {
-  if (branch.worktreeState === 'failed') return ['error', 'testing.iconFailed'];
+  if (branch.worktreeState === 'failed' || branch.worktreeState === 'removalFailed') return ['error', 'testing.iconFailed'];
+  if (branch.worktreeState === 'unreachable') return ['debug-disconnect', 'list.warningForeground'];
   if (branch.worktreeState === 'provisioning' || branch.worktreeState === 'removing')
     return ['loading~spin', 'disabledForeground'];
   if (asks) return ['bell-dot', 'notificationsWarningIcon.foreground'];
@@ -128,7 +143,10 @@ function branchIcon(branch: Branch, active: Turn | undefined, asks: boolean): [s
 function worktreeRow({ now }: PresentationContext, branch: Branch | undefined): Row | undefined {
   if (!branch) return undefined;
   const beside = branch.worktreeState === 'ready';
-  const failed = branch.worktreeState === 'failed' || (beside && branch.backgroundSetup === 'failed');
+  const failed =
+    branch.worktreeState === 'failed' ||
+    branch.worktreeState === 'removalFailed' ||
+    (beside && branch.backgroundSetup === 'failed');
   const label = beside ? (failed ? 'Background setup failed' : 'Running background setup') : (worktreeInWords(branch) as string);
   const message = branch.worktreeError?.message;
   const time = now - branch.changedAt;
@@ -160,10 +178,11 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
   const first = place === 0 || (place === 1 && line[0]?.state !== 'queued');
   const last = place === line.length - 1;
   const [icon, colour] = turnIcon(turn, session);
+  const held = heldInWords(turn.commit, branch.name);
   return {
     id: `turn:${turn.id}`,
     label,
-    description: `${unread ? '● ' : ''}${[...kind, ...(turn.state === 'completed' ? [] : [status]), ...(isActive(turn.state) ? [] : time)].join(' · ')}`,
+    description: `${unread ? '● ' : ''}${[...kind, ...(turn.state === 'completed' && !held ? [] : [status]), ...(isActive(turn.state) ? [] : time)].join(' · ')}`,
     icon,
     ...(colour ? { colour } : {}),
     tooltip: [
@@ -174,10 +193,12 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
       ...(turn.endedAt === null ? [] : [`Ended ${new Date(turn.endedAt).toLocaleString()}${time[0] ? ` after ${time[0]}` : ''}`]),
       ...(turn.attachments.length > 0 ? [`Attachments: ${turn.attachments.map(({ name }) => name).join(', ')}`] : []),
       ...(turn.error ? [turn.error.message] : []),
+      ...(held ? [held] : []),
+      ...workInWords(turn.work),
       ...(turn.permission ? [`Asks: ${turn.permission.title}`] : []),
       ...(session.retired ? [session.retired] : []),
     ],
-    accessibleLabel: `${kindWords[session.kind]} ${label}, ${status}${place > 0 && turn.state === 'queued' ? `, place ${place + 1}` : ''}${unread ? ', unread' : ''}`,
+    accessibleLabel: `${kindWords[session.kind]} ${label}, ${status}${held ? `, ${held}` : ''}${place > 0 && turn.state === 'queued' ? `, place ${place + 1}` : ''}${unread ? ', unread' : ''}`,
     flags: [
       'turn',
       turn.state,
@@ -187,6 +208,9 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
       ...(turn.state === 'queued' && !first ? ['up'] : []),
       ...(turn.state === 'queued' && !last ? ['down'] : []),
       ...(isEnded(turn.state) && turn.state !== 'completed' ? ['retry'] : []),
+      ...(held ? ['held'] : []),
+      ...(held || turn.work?.ref !== undefined ? ['left'] : []),
+      ...(isEnded(turn.state) && turn.startTree !== null ? ['begun'] : []),
       ...(turn.startSha ? ['changes'] : []),
       ...(session.closed || session.retired ? [] : ['open']),
     ],
@@ -215,6 +239,7 @@ function turnIcon(turn: Turn, session: Session): [string, string?] {
   if (turn.state === 'queued') return ['clock'];
   if (needsUser(turn)) return ['bell-dot', 'notificationsWarningIcon.foreground'];
   if (isActive(turn.state)) return ['loading~spin', 'progressBar.background'];
+  if (turn.commit?.state === 'held') return ['warning', 'list.warningForeground'];
   if (turn.state === 'completed') return [completedIcons[session.kind], 'testing.iconPassed'];
   return (endedIcons[turn.state] ?? ['circle-outline']) as [string, string?];
 }

@@ -1,5 +1,6 @@
 /** A conversation as the blocks that are shown: entries of a transcript, folded. Pure, and grown entry by entry. */
 import type { TranscriptEntry } from '../model/transcript.ts';
+import { heldInWords } from '../sessions/words.ts';
 
 type Entry<T extends TranscriptEntry['type']> = Extract<TranscriptEntry, { type: T }>;
 
@@ -48,6 +49,7 @@ export class Conversation {
   readonly #permissions = new Map<string, number>();
   #plan: { turnId: string; index: number } | undefined;
   #usage: { turnId: string; index: number } | undefined;
+  #isLate = false;
   /** The last entry that was taken in; one that comes again is left out. */
   seq = 0;
 
@@ -64,6 +66,9 @@ export class Conversation {
     }
     const key = String(entry.seq);
     const base = { key, seq: entry.seq };
+    if (entry.late && !this.#isLate)
+      this.blocks.push({ ...base, key: `${key}.late`, type: 'notice', text: 'After its turn the agent went on:' });
+    this.#isLate = entry.late === true;
     switch (entry.type) {
       case 'prompt':
         this.blocks.push({ ...base, type: 'prompt', entry });
@@ -101,6 +106,11 @@ export class Conversation {
       case 'notice':
         this.blocks.push({ ...base, type: 'notice', text: entry.text });
         break;
+      case 'held': {
+        const text = heldInWords(entry.commit, 'of this conversation');
+        if (text) this.blocks.push({ ...base, type: 'notice', text });
+        break;
+      }
       case 'commit':
         this.blocks.push({ ...base, type: 'commit', entry });
         break;

@@ -4,7 +4,15 @@ import { compareRows } from '../model/order.ts';
 import { isActive, isEnded } from '../model/transitions.ts';
 import { type Branch, provisioningSteps, type Session, type Turn, type WaitingReason } from '../model/types.ts';
 import { type QueueSnapshot, waitingFor } from '../sessions/nextTurn.ts';
-import { stepWords, turnInWords, turnTitle, waitingInWords, worktreeInWords } from '../sessions/words.ts';
+import {
+  stepWords,
+  turnInWords,
+  turnTitle,
+  waitingInWords,
+  worktreeInWords,
+  canRetryProvisioning,
+  heldInWords,
+} from '../sessions/words.ts';
 import type { Projection } from '../store/projection.ts';
 import type { BranchInfo, Meta, Row, RowStats, Scope } from './protocol.ts';
 
@@ -118,6 +126,8 @@ export function rowOf(turn: Turn, { state, queue, catalog, stats }: ModelContext
     startedAt: turn.startedAt,
     endedAt: turn.endedAt,
     error: turn.error?.message ?? null,
+    held: heldInWords(turn.commit, branch.name) ?? null,
+    left: turn.commit?.state === 'held' || turn.work?.ref !== undefined,
     permission: turn.permission,
     unread: session.unread && isEnded(turn.state),
     up: queued && place > (line[0]?.state === 'queued' ? 0 : 1),
@@ -168,7 +178,7 @@ function branchInfo(branch: Branch, { state, queue }: ModelContext): BranchInfo 
     since: branch.changedAt,
     paused: branch.paused,
     unread: branch.unread,
-    canRetry: branch.worktreeState === 'failed' || branch.backgroundSetup === 'failed',
+    canRetry: canRetryProvisioning(branch),
     running,
     queued: line.length - running,
     nextWaits: nextWaits(branch, line.length, queue),

@@ -52,6 +52,10 @@ const rowSchema = z.object({
   startedAt: z.number().nullable(),
   endedAt: z.number().nullable(),
   error: z.string().nullable(),
+  /** Why its work is not committed, in words; null when it is, or none was to be. */
+  held: z.string().nullable(),
+  /** Its work is kept, and in no commit of the branch. */
+  left: z.boolean(),
   permission: permissionSchema.nullable(),
   unread: z.boolean(),
   /** Queued: may go up or down in its line. */
@@ -129,7 +133,21 @@ export const toViewSchema = z.discriminatedUnion('type', [
 ]);
 export type ToView = z.infer<typeof toViewSchema>;
 
-export const turnActions = ['cancel', 'retry', 'remove', 'sendNow', 'moveUp', 'moveDown', 'openChanges'] as const;
+export const turnActions = [
+  'cancel',
+  'retry',
+  'remove',
+  'sendNow',
+  'moveUp',
+  'moveDown',
+  'openChanges',
+  'commit',
+  'commitWithMessage',
+  'mend',
+  'discard',
+  'leave',
+  'restoreBefore',
+] as const;
 export const branchActions = [
   'pause',
   'resume',

@@ -105,12 +105,25 @@ async function turnAction({ action, turnId }: Of<'turn'>, { engine, changes, und
     await changes.ofTurn(turn);
     return null;
   }
-  const { queue } = await engine.owner();
+  const { queue, work } = await engine.owner();
   switch (action) {
     case 'cancel':
       return queue.cancel(turnId);
     case 'retry':
-      return queue.retry(turnId);
+      return work.retry(turnId);
+    case 'commit':
+      return work.commit(turnId);
+    case 'mend':
+      return work.mend(turnId);
+    case 'leave':
+      return queue.resume(engine.state.turn(turnId)?.branchId ?? '');
+    case 'commitWithMessage':
+    case 'restoreBefore':
+      await vscode.commands.executeCommand(`branchline.${action}`, { turnId, fromToast: true });
+      return null;
+    case 'discard':
+      await vscode.commands.executeCommand('branchline.discardWork', { turnId, fromToast: true });
+      return null;
     case 'sendNow':
       return queue.sendNow(turnId);
     case 'moveUp':

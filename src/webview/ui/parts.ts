@@ -25,6 +25,7 @@ export function rowIcon(row: Row): TemplateResult {
   if (row.state === 'queued') return icon('clock', 'state-queued');
   if (row.permission) return icon('shield', 'state-asks');
   if (row.state === 'starting' || row.state === 'running') return icon('loading', 'codicon-modifier-spin state-running');
+  if (row.held) return icon('warning', 'state-held');
   if (row.state === 'completed') return icon(completedIcons[row.kind], 'state-completed');
   return icon(endedIcons[row.state], `state-${row.state}`);
 }

@@ -26,7 +26,7 @@ export function rowView(row: Row, context: RowContext): TemplateResult {
   if (context.editing?.turnId === row.id) return rowEditor(row, context);
   const time = timeOf(row, context.now);
   const queued = row.state === 'queued';
-  const words = row.state === 'completed' ? '' : row.words;
+  const words = row.state === 'completed' && !row.held ? '' : row.words;
   return html`<li class="row ${row.state} ${row.sessionId === context.selected ? 'selected' : ''}" data-turn=${row.id} draggable=${queued ? 'true' : 'false'} @keydown=${(event: KeyboardEvent) => context.key(event, row)}
     @dragstart=${(event: DragEvent) => {
       context.drag(row);
@@ -50,11 +50,29 @@ export function rowView(row: Row, context: RowContext): TemplateResult {
       ${row.attachments.length > 0 ? html`<span>${icon('attach')} ${row.attachments.length}<span class="visually-hidden"> attachments</span></span>` : nothing}
     </div>
     ${row.error ? html`<p class="problem">${visible(row.error)}</p>` : nothing}
+    ${row.held ? heldView(row, context) : nothing}
     ${row.permission ? html`<div class="permission open" role="group" aria-label="The agent asks: ${visible(row.permission.title)}"><p>${visible(row.permission.title)}</p>${permissionButtons(row.permission)}</div>` : nothing}
   </li>`;
 }
 
+/** Why the work is not committed, and the ways out. */
+function heldView(row: Row, { act, readOnly }: RowContext): TemplateResult {
+  const button = (label: string, action: (typeof turnActions)[number], secondary = true) =>
+    html`<vscode-button ?secondary=${secondary} @click=${() => act(action, row)}>${label}</vscode-button>`;
+  return html`<div class="held" role="group" aria-label="The work is not committed">
+    <p class="problem">${visible(row.held ?? '')}</p>
+    ${
+      readOnly
+        ? nothing
+        : html`<div class="controls">${button('Commit Again', 'commit', false)}${row.canFollowUp ? button('Let the Agent Mend It', 'mend') : nothing}${button('Commit with Message…', 'commitWithMessage')}${button('Discard…', 'discard')}${button('Leave', 'leave')}</div>`
+    }
+  </div>`;
+}
+
 function rowActions(row: Row, { act, edit }: RowContext): TemplateResult | typeof nothing {
+  const restore = row.hasChanges
+    ? iconButton('discard', 'Restore files to before this turn…', () => act('restoreBefore', row))
+    : nothing;
   const changes = row.hasChanges ? iconButton('diff-multiple', 'Open changes', () => act('openChanges', row)) : nothing;
   switch (row.state) {
     case 'queued':
@@ -67,9 +85,9 @@ function rowActions(row: Row, { act, edit }: RowContext): TemplateResult | typeo
     case 'running':
       return html`${changes}${iconButton('debug-stop', 'Cancel', () => act('cancel', row))}`;
     case 'completed':
-      return changes;
+      return html`${changes}${restore}`;
     default:
-      return html`${iconButton('refresh', 'Retry', () => act('retry', row))}${changes}${iconButton('trash', 'Remove', () => act('remove', row))}`;
+      return html`${iconButton('refresh', 'Retry', () => act('retry', row))}${changes}${restore}${row.left && !row.held ? iconButton('git-commit', 'Commit what it left', () => act('commit', row)) : nothing}${iconButton('trash', 'Remove', () => act('remove', row))}`;
   }
 }
 
@@ -101,7 +119,7 @@ export function provisioningView(branch: BranchInfo, { readOnly, logs, act, togg
   const icons = { done: 'check', now: 'loading', failed: 'error', next: 'circle-large' } as const;
   return html`<div class="provisioning ${failed ? 'failed' : ''}" role="group" aria-label="Worktree of ${branch.name}">
     <div class="provisioning-head">${failed ? icon('error', 'state-failed') : icon('loading', 'codicon-modifier-spin')}
-      <span class="provisioning-title">${failed ? `Preparing ${branch.name} failed` : branch.state === 'removing' ? `Removing ${branch.name}` : `Preparing environment for ${branch.name}`}</span>
+      <span class="provisioning-title">${failed ? `${branch.state === 'removalFailed' ? 'Removing' : 'Preparing'} ${branch.name} failed` : branch.state === 'removing' ? `Removing ${branch.name}` : `Preparing environment for ${branch.name}`}</span>
       ${failed ? nothing : html`<branchline-since class="dim" .since=${branch.since}></branchline-since>`}
       ${branch.canRetry && !readOnly ? iconButton('refresh', 'Retry', () => act('retryProvisioning', branch.id)) : nothing}
       ${branch.state === 'provisioning' && !readOnly ? iconButton('debug-stop', 'Stop', () => act('stopProvisioning', branch.id)) : nothing}
