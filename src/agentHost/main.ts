@@ -6,12 +6,15 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { messageOf } from '../model/errors.ts';
+import { capFile } from '../platform/cappedFile.ts';
 import { parseJson, readLines } from '../platform/jsonLines.ts';
-import { startTimeOf } from '../platform/processes.ts';
-import { clientMessageSchema, type HostMessage, hostFileSchema, hostProtocolVersion } from './protocol.ts';
+import { identityOf, type ProcessIdentity } from '../platform/processes.ts';
+import { runtimeFolder } from '../platform/runtimeFolder.ts';
+import { clientMessageSchema, type HostFile, type HostMessage, hostFileSchema, hostProtocolVersion } from './protocol.ts';
 import { TurnRunner } from './turnRunner.ts';
 
 /** Milliseconds. */
@@ -19,11 +22,16 @@ const helloTime = 5_000;
 const lonelyTime = 30_000;
 const lonelyWithoutWindow = 10_000;
 const idleTime = 5 * 60_000;
+/** How often it looks whether it can still be found. */
+const lookTime = 2_000;
+/** Bytes of what it says on standard error, which is in FOLDER/ID.log. */
+const longestLog = 256 * 1024;
 
 const [folder, hostId] = process.argv.slice(2);
 if (!folder || !hostId) throw new Error('Usage: agentHost.js FOLDER ID');
 const filePath = join(folder, `${hostId}.json`);
-const file = hostFileSchema.parse(JSON.parse(readFileSync(filePath, 'utf8')));
+const logPath = join(folder, `${hostId}.log`);
+let file: HostFile = hostFileSchema.parse(JSON.parse(readFileSync(filePath, 'utf8')));
 
 const clients = new Set<Socket>();
 let highestEpoch = 0;
@@ -63,9 +71,11 @@ function arm(): void {
 
 function end(): Promise<void> {
   ending ??= (async () => {
+    clearInterval(look);
     server.close();
     await runner.close();
     rmSync(filePath, { force: true });
+    rmSync(logPath, { force: true });
     for (const socket of clients) socket.end();
     process.exit(0);
   })().catch((error: unknown) => {
@@ -75,7 +85,8 @@ function end(): Promise<void> {
   return ending;
 }
 
-const server = createServer((socket) => {
+/** Who is connected: says hello with the token first, then orders. */
+function meet(socket: Socket): void {
   let known = false;
   const hello = setTimeout(() => socket.destroy(), helloTime);
   socket.on('error', () => undefined);
@@ -117,18 +128,77 @@ const server = createServer((socket) => {
         return void end();
     }
   });
-});
+}
 
-server.listen(file.socket, () => {
-  if (!existsSync(filePath)) process.exit(0); // The window that started us is gone, and the next one has given us up.
-  if (process.platform !== 'win32') chmodSync(file.socket, 0o600);
-  const identity = { ...file, pid: process.pid, startTime: startTimeOf(process.pid) ?? null };
-  writeFileSync(`${filePath}.tmp`, JSON.stringify(identity), { mode: 0o600 });
+let server: Server;
+
+/** Listens at the path; rejects when it can't. */
+function listenAt(path: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const listening = createServer(meet);
+    listening.once('error', reject);
+    listening.listen(path, () => {
+      if (process.platform !== 'win32') chmodSync(path, 0o600);
+      resolve(listening.on('error', (error) => console.error(messageOf(error))));
+    });
+  });
+}
+
+/** Writes down, as a whole, where and who it is. */
+function writeFile(patch: Partial<HostFile>): void {
+  const changed = { ...file, ...patch };
+  writeFileSync(`${filePath}.tmp`, JSON.stringify(changed), { mode: 0o600 });
   renameSync(`${filePath}.tmp`, filePath);
+  file = changed;
+}
+
+/**
+ * The folder of its socket goes when the user's last login ends. Those who are connected stay; so that others find it again, it
+ * listens anew, where that is possible now, and says where.
+ */
+async function stayReachable(): Promise<void> {
+  if (process.platform === 'win32' || ending || (await isThere(file.socket)) || !existsSync(filePath)) return;
+  server.close(); // Before there is another at this path: closing removes what is there.
+  const path = existsSync(dirname(file.socket)) ? file.socket : join(runtimeFolder(), `${hostId}.sock`);
+  server = await listenAt(path);
+  writeFile({ socket: path });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    return !['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''); // It could not be told.
+  }
+}
+
+let looking = false;
+const look = setInterval(() => {
+  if (looking) return;
+  looking = true;
+  Promise.allSettled([stayReachable(), capFile(logPath, longestLog)])
+    .then(([reachable]) => {
+      if (reachable.status === 'rejected') console.error(messageOf(reachable.reason)); // The next look tries again.
+    })
+    .finally(() => {
+      looking = false;
+    });
+}, lookTime);
+look.unref();
+
+async function start(): Promise<void> {
+  const [identity, listening] = await Promise.all([
+    identityOf(process.pid).catch((): ProcessIdentity | undefined => undefined),
+    listenAt(file.socket),
+  ]);
+  server = listening;
+  if (!existsSync(filePath)) process.exit(0); // The window that started us is gone, and the next one has given us up.
+  writeFile({ pid: process.pid, startTime: identity?.startTime ?? null });
   arm();
   process.stdout.write('ready\n');
-});
-server.on('error', (error) => {
+}
+start().catch((error: unknown) => {
   console.error(messageOf(error));
   process.exit(1);
 });

@@ -1,7 +1,6 @@
 /** The agents that a session may name: our shell agent, and those of the setting `branchline.agents`. */
-import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
 import type { AgentProgram } from '../agentHost/protocol.ts';
+import { type ProgramLookup, programsHere } from './programLookup.ts';
 
 export interface AgentSetting {
   name?: string | undefined;
@@ -17,13 +16,19 @@ export const shellAgentId = 'shell';
 export interface Catalog {
   /** The program of an agent, whether or not it is installed; undefined for an id that nobody defined. */
   find(id: string): AgentProgram | undefined;
-  /** True when the agent is defined and its command is there. */
+  /** True when the agent is defined and its command was there when it was last looked for. Never looks itself: it is asked on each change. */
   isInstalled(id: string): boolean;
+  /** Looks for the commands of all agents anew. Resolves with true when an answer of `isInstalled` is another one now. */
+  refresh(): Promise<boolean>;
   all(): AgentProgram[];
 }
 
 /** `shellAgent` is the path of `dist/shellAgent.js`. A setting of the same id replaces the built-in agent. */
-export function makeCatalog(settings: Readonly<Record<string, AgentSetting>>, shellAgent: string): Catalog {
+export function makeCatalog(
+  settings: Readonly<Record<string, AgentSetting>>,
+  shellAgent: string,
+  lookup: ProgramLookup = programsHere,
+): Catalog {
   const programs = new Map<string, AgentProgram>();
   programs.set(shellAgentId, {
     id: shellAgentId,
@@ -48,27 +53,12 @@ export function makeCatalog(settings: Readonly<Record<string, AgentSetting>>, sh
     find: (id) => programs.get(id),
     isInstalled: (id) => {
       const program = programs.get(id);
-      return program !== undefined && isCommand(program.command, program.env.PATH);
+      return program !== undefined && (program.builtIn || lookup.isThere(program.command, program.env));
+    },
+    refresh: async () => {
+      const asked = [...programs.values()].filter(({ builtIn }) => !builtIn);
+      return (await Promise.all(asked.map(({ command, env }) => lookup.look(command, env)))).includes(true);
     },
     all: () => [...programs.values()],
   };
-}
-
-/** True when `command` is an executable file, by its path or on the PATH. */
-function isCommand(command: string, searchPath = process.env.PATH ?? ''): boolean {
-  if (isAbsolute(command)) return isExecutable(command);
-  if (/[\\/]/.test(command)) return false; // Relative to what? The worktree is the agent's folder, and hostile.
-  const endings = process.platform === 'win32' ? (process.env.PATHEXT ?? '.EXE;.CMD').split(';') : [''];
-  return searchPath
-    .split(delimiter)
-    .some((folder) => isAbsolute(folder) && endings.some((ending) => isExecutable(join(folder, command + ending))));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }

@@ -18,9 +18,21 @@ export interface HostClientEvents {
   onStatus: (client: HostConnection, status: TurnStatus) => void;
   onEntries: (sessionId: string, entries: readonly TranscriptEntry[]) => void;
   onClosed: (client: HostConnection) => void;
+  /** Told when the host was given something to do that it has to answer. */
+  onOrder?: (client: HostClient) => void;
 }
 
-const welcomeTime = 10_000;
+/** Milliseconds; a host that is well answers in a few. */
+const welcomeTime = 5_000;
+
+/** What became of the try to connect: `absent` when nobody listens there, `silent` when somebody does, and does not answer. */
+export class UnansweredError extends AgentError {
+  readonly how: 'absent' | 'silent';
+  constructor(hostId: string, how: 'absent' | 'silent') {
+    super(`The agent host ${hostId} does not answer.`);
+    this.how = how;
+  }
+}
 
 /** A connected host, as those see it who hand out turns. */
 export type HostConnection = Pick<
@@ -31,25 +43,31 @@ export type HostConnection = Pick<
 export class HostClient {
   readonly hostId: string;
   readonly #socket: Socket;
+  readonly #onOrder: HostClientEvents['onOrder'];
   status: TurnStatus | null;
   closed = false;
+  /** How often it has said something. */
+  heard = 0;
+  /** What it was told and has not answered yet: a turn that it has to say it has, one that it has to end, its own end. */
+  #owed: { run?: { turnId: string; attempt: number }; cancel?: string; shutdown?: true } = {};
 
-  private constructor(hostId: string, socket: Socket, status: TurnStatus | null) {
+  private constructor(hostId: string, socket: Socket, status: TurnStatus | null, onOrder: HostClientEvents['onOrder']) {
     this.hostId = hostId;
     this.#socket = socket;
     this.status = status;
+    this.#onOrder = onOrder;
   }
 
-  /** Connects and proves who we are; rejects with AgentError when the host is not there or does not take us. */
-  static connect(file: HostFile, epoch: number, events: HostClientEvents): Promise<HostClient> {
+  /** Connects and proves who we are; rejects with UnansweredError when the host is not there or does not take us within `limit`. */
+  static connect(file: HostFile, epoch: number, events: HostClientEvents, limit = welcomeTime): Promise<HostClient> {
     return new Promise((resolve, reject) => {
       const socket = connect(file.socket);
       let client: HostClient | undefined;
-      const fail = () => {
+      const fail = (how: 'absent' | 'silent' = 'absent') => {
         socket.destroy();
-        reject(new AgentError(`The agent host ${file.hostId} does not answer.`));
+        reject(new UnansweredError(file.hostId, how));
       };
-      const timer = setTimeout(fail, welcomeTime);
+      const timer = setTimeout(() => fail('silent'), limit);
       socket.on('error', () => undefined);
       socket.on('close', () => {
         clearTimeout(timer);
@@ -60,9 +78,10 @@ export class HostClient {
       readLines(socket, (line) => {
         const message: HostMessage | undefined = hostMessageSchema.safeParse(parseJson(line)).data;
         if (!message) return void socket.destroy(); // What became of its turn is found out in another way.
+        if (client) client.heard += 1;
         if (message.type === 'welcome') {
           clearTimeout(timer);
-          client = new HostClient(file.hostId, socket, message.status);
+          client = new HostClient(file.hostId, socket, message.status, events.onOrder);
           resolve(client);
         } else if (client && message.type === 'status') {
           client.status = message.status;
@@ -78,11 +97,32 @@ export class HostClient {
     if (!this.#socket.destroyed) this.#socket.write(`${JSON.stringify(message)}\n`);
   }
 
+  /** True while an answer is due: a host that owes one and says nothing at all may be frozen. */
+  get isOwed(): boolean {
+    const { run, cancel, shutdown } = this.#owed;
+    const { status } = this;
+    return (
+      !this.closed &&
+      (shutdown === true ||
+        (run !== undefined && (status?.turnId !== run.turnId || status.attempt !== run.attempt)) ||
+        (cancel !== undefined && status?.turnId === cancel && status.state !== 'ended'))
+    );
+  }
+
+  /** It is there: what it may leave undone (it has a turn by now, and stays for it) is not waited for. */
+  excuse(): void {
+    delete this.#owed.shutdown;
+  }
+
   run(job: Job): void {
+    this.#owed.run = { turnId: job.turnId, attempt: job.attempt };
     this.#send({ type: 'run', job });
+    this.#onOrder?.(this);
   }
   cancel(turnId: string): void {
+    this.#owed.cancel = turnId;
     this.#send({ type: 'cancel', turnId });
+    this.#onOrder?.(this);
   }
   answer(permissionId: string, optionId: string): void {
     this.#send({ type: 'answer', permissionId, optionId });
@@ -91,7 +131,9 @@ export class HostClient {
     this.#send({ type: 'permissions', policy });
   }
   shutdown(): void {
+    this.#owed.shutdown = true;
     this.#send({ type: 'shutdown' });
+    this.#onOrder?.(this);
   }
   /** Lets go of the host without ending it; what was said before still arrives. */
   disconnect(): void {

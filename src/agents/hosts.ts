@@ -6,15 +6,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type HostFile, hostFileSchema, type PermissionPolicy } from '../agentHost/protocol.ts';
 import { AgentError, messageOf, StorageError } from '../model/errors.ts';
 import type { IdSource } from '../model/ids.ts';
 import { parseJson } from '../platform/jsonLines.ts';
 import type { Log } from '../platform/log.ts';
-import { endMarked, isAlive, userEnvironment } from '../platform/processes.ts';
+import { endMarked, isAlive, livesStill, type ProcessIdentity, userEnvironment } from '../platform/processes.ts';
 import { runtimeFolder } from '../platform/runtimeFolder.ts';
+import { removeLeftovers } from '../platform/temporaryFolders.ts';
 import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
-import { HostClient, type HostClientEvents, type HostConnection } from './hostClient.ts';
+import { HostClient, type HostClientEvents, type HostConnection, UnansweredError } from './hostClient.ts';
 
 export interface HostsOptions {
   /** `hosts` in the storage. */
@@ -26,8 +28,21 @@ export interface HostsOptions {
   newId: IdSource;
   events: HostClientEvents;
   log: Log;
+  /** The defaults unless a test can't wait for them. */
+  limits?: HostLimits;
 }
 
+/** Milliseconds. */
+export interface HostLimits {
+  /** How long a host may say nothing at all when it owes an answer, before it is asked whether it is there. */
+  silence: number;
+  /** How long it may take to answer that; then it is ended. */
+  answer: number;
+  /** How long it may not be reached at all while it is silent (its socket may be gone, and come again); then it is ended. */
+  absence: number;
+}
+
+const defaultLimits: HostLimits = { silence: 2_000, answer: 8_000, absence: 15_000 };
 const startTimeLimit = 20_000;
 
 /** The hosts, as those see them who hand out turns. */
@@ -47,6 +62,11 @@ export class Hosts implements AgentHosts {
   readonly #options: HostsOptions;
   readonly #clients = new Map<string, HostClient>();
   readonly #connecting = new Map<string, Promise<HostClient>>();
+  /** Hosts whose answer is waited for. */
+  readonly #attended = new Set<string>();
+  readonly #ending = new Map<string, Promise<void>>();
+  /** Hosts whose process is known to be gone; that does not change. */
+  readonly #gone = new Set<string>();
   #spare: Promise<HostClient> | undefined;
   #disposed = false;
 
@@ -88,8 +108,8 @@ export class Hosts implements AgentHosts {
     const known = this.#clients.get(hostId);
     if (known) return known;
     const file = this.#read(hostId);
-    if (!file || (file.pid !== null && file.startTime !== null && !isAlive({ pid: file.pid, startTime: file.startTime })))
-      return undefined;
+    const identity = identityIn(file);
+    if (!file || (identity && !(await this.#lives(hostId, identity)))) return undefined;
     try {
       return await this.#connect(file);
     } catch {
@@ -97,35 +117,79 @@ export class Hosts implements AgentHosts {
     }
   }
 
-  /** True while the host's process lives, whether or not it answers. */
+  /** False when the process is known to be gone; true also where the system does not say. */
+  async #lives(hostId: string, identity: ProcessIdentity): Promise<boolean> {
+    const lives = await livesStill(identity).catch(() => true);
+    if (!lives) this.#gone.add(hostId);
+    return lives;
+  }
+
+  /**
+   * True while the host's process lives, whether or not it answers. Where that can't be told without waiting, it is the pid that is
+   * looked for, until `find` has found out that it belongs to another process by now.
+   */
   isAlive(hostId: string): boolean {
-    const file = this.#read(hostId);
-    return Boolean(file?.pid && file.startTime && isAlive({ pid: file.pid, startTime: file.startTime }));
-  }
-
-  /** Ends a host and everything it started, by identity, whatever state it is in. */
-  async end(hostId: string): Promise<void> {
-    const file = this.#read(hostId);
-    this.#clients.get(hostId)?.disconnect();
-    if (file?.pid && file.startTime && process.platform === 'win32' && isAlive({ pid: file.pid, startTime: file.startTime }))
-      await endMarked(hostId, { leader: file.pid });
-    if (file?.pid && file.startTime && isAlive({ pid: file.pid, startTime: file.startTime })) {
-      try {
-        process.kill(file.pid, 'SIGKILL');
-      } catch {
-        // Gone in this moment.
-      }
+    const identity = identityIn(this.#read(hostId));
+    if (!identity || this.#gone.has(hostId)) return false;
+    if (process.platform === 'linux') return isAlive(identity);
+    try {
+      process.kill(identity.pid, 0);
+      return true;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'EPERM';
     }
-    await endMarked(hostId, { grace: 500 });
-    this.#forget(hostId, file);
   }
 
-  /** Ends every host that is not in `wanted`; a process that merely has a host's old pid is never touched (invariant 9). */
+  /** Ends a host and everything it started, by identity, whatever state it is in. Rejects when the system does not say what runs. */
+  end(hostId: string): Promise<void> {
+    let ending = this.#ending.get(hostId);
+    if (!ending) {
+      ending = this.#end(hostId).finally(() => this.#ending.delete(hostId));
+      this.#ending.set(hostId, ending);
+    }
+    return ending;
+  }
+
+  async #end(hostId: string): Promise<void> {
+    const file = this.#read(hostId);
+    const keeper = identityIn(file);
+    this.#clients.get(hostId)?.disconnect();
+    const left = await endMarked(hostId, { grace: 500, ...(keeper ? { keeper } : {}) });
+    if (left.length > 0)
+      this.#options.log(
+        `The system did not end what the agent host ${hostId} started: ${left.map(({ pid }) => pid).join(', ')}. Restart the machine if it gets in the way.`,
+        'warn',
+      );
+    this.#forget(hostId, file);
+    void removeLeftovers(); // It never rejects, and may be long.
+  }
+
+  /**
+   * Ends every host that is not in `wanted`, beside each other, and removes what dead ones left behind; a process that merely has a
+   * host's old pid is never touched (invariant 9).
+   */
   async endOrphans(wanted: ReadonlySet<string>): Promise<void> {
-    for (const hostId of this.#ids()) {
-      if (wanted.has(hostId) || this.#clients.has(hostId) || this.#isBeingStarted(hostId)) continue;
-      this.#options.log(`Ending the agent host ${hostId}, which has no turn any more.`);
-      await this.end(hostId);
+    const ids = this.#ids();
+    const orphans = ids.filter((id) => !wanted.has(id) && !this.#clients.has(id) && !this.#isBeingStarted(id));
+    await Promise.all(
+      orphans.map(async (hostId) => {
+        this.#options.log(`Ending the agent host ${hostId}, which has no turn any more.`);
+        await this.end(hostId).catch((error: unknown) =>
+          this.#options.log(`The agent host ${hostId} could not be ended: ${messageOf(error)}`, 'warn'),
+        );
+      }),
+    );
+    this.#removeLogsOf(new Set(ids));
+    void removeLeftovers(); // It never rejects, and nothing waits for it.
+  }
+
+  /** Logs and unfinished files whose host has gone without them. */
+  #removeLogsOf(known: ReadonlySet<string>): void {
+    const { folder } = this.#options;
+    for (const name of readdirSync(folder)) {
+      const hostId = /^(.+?)\.(?:log|json\.tmp)$/.exec(name)?.[1];
+      if (hostId && !known.has(hostId) && !existsSync(join(folder, `${hostId}.json`)))
+        rmSync(join(folder, name), { force: true });
     }
   }
 
@@ -206,6 +270,7 @@ export class Hosts implements AgentHosts {
     if (under) return under;
     const { events, epoch } = this.#options;
     const connecting = HostClient.connect(file, epoch, {
+      onOrder: (client) => void this.#attend(client),
       onStatus: (client, status) => {
         if (!this.#disposed) events.onStatus(client, status);
       },
@@ -234,6 +299,57 @@ export class Hosts implements AgentHosts {
     return connecting;
   }
 
+  /**
+   * Waits until the host has answered what it was told. One that says nothing at all is asked whether it is there, and ended by identity
+   * when it is not: it is stopped, or hangs, and would keep its turn and its worktree for ever.
+   */
+  async #attend(client: HostClient): Promise<void> {
+    const { hostId } = client;
+    if (this.#attended.has(hostId)) return;
+    this.#attended.add(hostId);
+    const { silence, absence } = this.#limits;
+    try {
+      for (let heard = client.heard, since = performance.now(); client.isOwed && !this.#disposed; ) {
+        await delay(silence, undefined, { ref: false });
+        if (client.heard === heard && client.isOwed && !this.#disposed) {
+          const answer = await this.#ask(hostId);
+          const isFrozen = answer === 'silent' || (answer === 'absent' && performance.now() - since > absence);
+          if (isFrozen && client.heard === heard && client.isOwed && !this.#disposed) {
+            this.#options.log(`The agent host ${hostId} does not answer any more, so it is ended.`, 'warn');
+            await this.end(hostId);
+            return;
+          }
+          if (answer === 'absent') continue;
+          client.excuse();
+        }
+        heard = client.heard;
+        since = performance.now();
+      }
+    } catch (error) {
+      this.#options.log(`The agent host ${hostId} could not be ended: ${messageOf(error)}`, 'warn');
+    } finally {
+      this.#attended.delete(hostId);
+    }
+  }
+
+  /** Whether the host answers on a connection of its own. */
+  async #ask(hostId: string): Promise<'there' | 'silent' | 'absent'> {
+    const file = this.#read(hostId);
+    if (!file) return 'absent';
+    const nothing = () => undefined;
+    const events = { onStatus: nothing, onEntries: nothing, onClosed: nothing };
+    try {
+      (await HostClient.connect(file, this.#options.epoch, events, this.#limits.answer)).disconnect();
+      return 'there';
+    } catch (error) {
+      return error instanceof UnansweredError ? error.how : 'absent';
+    }
+  }
+
+  get #limits(): HostLimits {
+    return this.#options.limits ?? defaultLimits;
+  }
+
   #ids(): string[] {
     return readdirSync(this.#options.folder).flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -5)] : []));
   }
@@ -258,6 +374,10 @@ export class Hosts implements AgentHosts {
     rmSync(join(folder, `${hostId}.log`), { force: true });
     if (file && process.platform !== 'win32') rmSync(file.socket, { force: true });
   }
+}
+
+function identityIn(file: HostFile | undefined): ProcessIdentity | undefined {
+  return file?.pid && file.startTime ? { pid: file.pid, startTime: file.startTime } : undefined;
 }
 
 function isReady(child: ChildProcess): Promise<void> {

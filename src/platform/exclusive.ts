@@ -1,89 +1,58 @@
 /**
  * A name that one process on this machine can hold at a time, and that the kernel frees when its holder dies: there is
- * nothing that can go stale. An abstract socket on Linux, a named pipe on Windows, a socket file elsewhere.
+ * nothing that can go stale. An abstract socket on Linux, a named pipe on Windows, an open file with a lock on it elsewhere.
  */
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
-import { runtimeFolder } from './runtimeFolder.ts';
+import { FileLock } from './fileLock.ts';
+import { PipeLock } from './pipeLock.ts';
 
 export interface Exclusive {
   release(): Promise<void>;
 }
 
-/** Address for `name` (any text, for instance a path); the same for every process of this user. */
-function address(name: string): string {
-  const digest = createHash('sha256').update(`${userInfo().uid}\0${name}`).digest('hex').slice(0, 32);
-  if (process.platform === 'linux') return `\0branchline-${digest}`;
-  if (process.platform === 'win32') return `\\\\.\\pipe\\branchline-${digest}`;
-  return join(runtimeFolder(), `${digest}.lock`);
+/** How a platform keeps a name for one process. `digest` stands for the name: 32 hexadecimal digits. */
+export interface ExclusiveKind {
+  acquire(digest: string): Promise<Exclusive | undefined>;
+  released(digest: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** What the platform has for it. Android is Linux's kernel. */
+export function exclusiveKindOf(platform: NodeJS.Platform): ExclusiveKind {
+  if (platform === 'win32') return new PipeLock((digest) => `\\\\.\\pipe\\branchline-${digest}`);
+  if (platform === 'linux' || platform === 'android') return new PipeLock((digest) => `\0branchline-${digest}`);
+  return new FileLock();
+}
+
+const ours = exclusiveKindOf(process.platform);
+
+/** Stands for `name` (any text, for instance a path); the same in every process of this user. */
+function digestOf(name: string): string {
+  return createHash('sha256').update(`${userInfo().uid}\0${name}`).digest('hex').slice(0, 32);
 }
 
 /** Takes the name, or returns undefined while another process holds it. */
-export async function acquire(name: string): Promise<Exclusive | undefined> {
-  const path = address(name);
-  const held = await listen(path);
-  if (held || process.platform === 'linux' || process.platform === 'win32') return held;
-  if (await answers(path)) return undefined;
-  rmSync(path, { force: true }); // A socket file outlives its holder; nobody answers, so it is nobody's.
-  return listen(path);
+export function acquire(name: string, kind: ExclusiveKind = ours): Promise<Exclusive | undefined> {
+  return kind.acquire(digestOf(name));
 }
 
 /** Takes the name as soon as it is free, or returns undefined at `signal`. `onWait` is called once when it is not free at first. */
-export async function acquireWhenFree(name: string, signal: AbortSignal, onWait?: () => void): Promise<Exclusive | undefined> {
+export async function acquireWhenFree(
+  name: string,
+  signal: AbortSignal,
+  onWait?: () => void,
+  kind: ExclusiveKind = ours,
+): Promise<Exclusive | undefined> {
   for (let waits = false; !signal.aborted; waits = true) {
-    const held = await acquire(name);
+    const held = await acquire(name, kind);
     if (held) return held;
     if (!waits) onWait?.();
-    await released(name, signal);
+    await released(name, signal, kind);
   }
   return undefined;
 }
 
-function listen(path: string): Promise<Exclusive | undefined> {
-  return new Promise((resolve, reject) => {
-    const waiting = new Set<Socket>();
-    const server = createServer((socket) => {
-      waiting.add(socket);
-      socket.on('error', () => undefined).on('close', () => waiting.delete(socket));
-      socket.unref();
-    });
-    server.unref();
-    server.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)));
-    server.listen({ path, exclusive: true }, () => {
-      resolve({
-        release: () =>
-          new Promise((done) => {
-            for (const socket of waiting) socket.destroy();
-            server.close(() => done());
-          }),
-      });
-    });
-  });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
-}
-
 /** Resolves when the present holder of the name lets go or dies (at once when nobody holds it), or at `signal`. */
-export function released(name: string, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const socket = connect(address(name));
-    const end = () => {
-      socket.destroy();
-      resolve();
-    };
-    socket.on('error', end).on('close', end).resume();
-    signal?.addEventListener('abort', end, { once: true });
-    if (signal?.aborted) end();
-  });
+export function released(name: string, signal?: AbortSignal, kind: ExclusiveKind = ours): Promise<void> {
+  return kind.released(digestOf(name), signal);
 }

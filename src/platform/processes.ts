@@ -2,55 +2,76 @@
  * Processes by identity: a pid alone can be reused, so it always goes with the time the process was started.
  *
  * Everything we start that may start more carries a mark in its environment, which its descendants inherit; so a process
- * that left its group or lost its parent is still found. (Linux and macOS; on Windows the tree of the pid is all there is.)
+ * that left its group or lost its parent is still found on Linux. macOS hides the environment of its own programs, and Windows
+ * that of all, so everywhere the tree below the leader (and below what is marked) is ended, too.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import {
+  belonging,
+  entriesFromPowerShell,
+  entriesFromPs,
+  entryFromStat,
+  markVariable,
+  powerShellScript,
+  type ProcessEntry,
+  type ProcessIdentity,
+  psEnvironment,
+  psFields,
+} from './processTable.ts';
+import { powerShell, type System, systemProgram, startTimeIn, tableOf, thisSystem } from './system.ts';
 
-export interface ProcessIdentity {
-  pid: number;
-  /** Opaque; equal for the same process only. */
-  startTime: string;
-}
+export { markVariable, type ProcessIdentity } from './processTable.ts';
 
-/** The environment variable that marks what we start. */
-export const markVariable = 'BRANCHLINE_RUN';
-
-/** When the process was started, as an opaque text; undefined when there is no such process (a zombie counts as gone). */
+/**
+ * When the process was started, as an opaque text; undefined when there is no such process (a zombie counts as gone).
+ * It blocks where another program has to be asked (all but Linux): `identityOf` does not.
+ */
 export function startTimeOf(pid: number): string | undefined {
+  const quietly: ExecFileSyncOptionsWithStringEncoding = {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    windowsHide: true,
+  };
   try {
-    if (process.platform === 'linux') {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      // The command name in parentheses may hold anything; the fields after it are fixed (proc(5)).
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-    }
-    if (process.platform === 'win32') {
-      const script = `(Get-Process -Id ${pid}).StartTime.Ticks`;
-      return (
-        execFileSync('powershell', ['-NoProfile', '-Command', script], {
-          encoding: 'utf8',
-          stdio: ['ignore', 'pipe', 'ignore'],
-        }).trim() || undefined
-      );
-    }
-    return (
-      execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], {
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }).trim() || undefined
-    );
+    if (process.platform === 'linux') return entryFromStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.startTime;
+    if (process.platform === 'win32')
+      return entriesFromPowerShell(
+        execFileSync(
+          powerShell(process.env),
+          ['-NoProfile', '-NonInteractive', '-Command', powerShellScript(`ProcessId = ${pid}`)],
+          quietly,
+        ),
+      )[0]?.startTime;
+    return entriesFromPs(
+      execFileSync('ps', ['-o', psFields, '-p', String(pid)], { ...quietly, env: { ...process.env, ...psEnvironment } }),
+    )[0]?.startTime;
   } catch {
     return undefined;
   }
 }
 
+/** Blocks as `startTimeOf` does; `livesStill` does not. */
 export function isAlive(identity: ProcessIdentity): boolean {
   return startTimeOf(identity.pid) === identity.startTime;
 }
 
-/** Pids of the processes whose mark starts with `mark`, this process left out. */
+/**
+ * The process that has this pid now, told apart from any other that had it or will; undefined when there is none. Rejects when the
+ * system does not answer.
+ */
+export async function identityOf(pid: number, system: System = thisSystem): Promise<ProcessIdentity | undefined> {
+  const startTime = await startTimeIn(system, pid);
+  return startTime === undefined ? undefined : { pid, startTime };
+}
+
+/** Rejects when the system does not answer. */
+export async function livesStill(identity: ProcessIdentity, system: System = thisSystem): Promise<boolean> {
+  return (await startTimeIn(system, identity.pid)) === identity.startTime;
+}
+
+/** Pids of the processes whose mark starts with `mark`, this process left out. It blocks; `endMarked` does not. */
 export function findMarked(mark: string): number[] {
   const wanted = `${markVariable}=${mark}`;
   if (process.platform === 'linux') {
@@ -76,52 +97,66 @@ export function findMarked(mark: string): number[] {
   return [];
 }
 
+export interface EndOptions {
+  /** Ended with its group and all that descends from it: a child of ours that has not been reaped, or anybody by identity. */
+  leader?: number | ProcessIdentity;
+  /** Ended first and by force: who would only report the end of the others as a failure. All that descends from it ends, too. */
+  keeper?: ProcessIdentity;
+  /** Milliseconds from asking to insisting. */
+  grace?: number;
+  /** Milliseconds from insisting to giving up, on what even the kernel can't end (it waits for a dead disk; it is another user's). */
+  limit?: number;
+}
+
+const shortestLook = 15;
+const longestLook = 150;
+
 /**
- * Ends every process whose mark starts with `mark`, and the group of `leader` if given: asks first, and after `grace`
- * milliseconds insists. Resolves when none is left.
+ * Ends every process whose mark starts with `mark`, what descends from them, and the leader with its group: asks first, and after
+ * `grace` insists. A stopped process is woken to hear the question, and need not be to be ended. Resolves with what could not be ended
+ * within the limit; that is nothing, as a rule.
  */
-export async function endMarked(mark: string, options: { leader?: number; grace?: number } = {}): Promise<void> {
-  const { leader, grace = 3_000 } = options;
-  if (process.platform === 'win32') {
-    if (leader) await new Promise<void>((resolve) => execFile('taskkill', ['/pid', String(leader), '/T', '/F'], () => resolve()));
-    return;
-  }
-  const deadline = performance.now() + grace; // A clock that jumps must not hold this up.
-  for (let signal: NodeJS.Signals = 'SIGTERM'; ; ) {
-    const pids = findMarked(mark);
-    if (leader && groupIsAlive(leader)) send(-leader, signal);
-    else if (pids.length === 0) return;
-    for (const pid of pids) send(pid, signal);
-    await delay(15);
-    if (performance.now() > deadline) signal = 'SIGKILL';
-  }
-}
-
-function groupIsAlive(leader: number): boolean {
-  try {
-    process.kill(-leader, 0);
-  } catch {
-    return false;
-  }
-  // A group of zombies answers, too; they end with their parent and run nothing.
-  if (process.platform !== 'linux') return true;
-  return readdirSync('/proc').some((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields[2] === String(leader) && fields[0] !== 'Z' && fields[0] !== 'X';
-    } catch {
-      return false;
+export async function endMarked(mark: string, options: EndOptions = {}, system: System = thisSystem): Promise<ProcessIdentity[]> {
+  const { leader, keeper, grace = 3_000, limit = 10_000 } = options;
+  const started = system.now(); // A clock that jumps must not hold this up.
+  const asked = new Set<string>();
+  let known: ProcessEntry[] = [];
+  for (let wait = shortestLook; ; wait = Math.min(wait * 2, longestLook)) {
+    const whole = leader !== undefined || keeper !== undefined || known.length > 0;
+    const entries = await tableOf(system, { mark, whole }).catch((error: unknown) => endBlindly(error, options, system));
+    if (!entries) return [];
+    const self = system.self;
+    const found = new Map(belonging(entries, { leader, known, self }).map((entry) => [entry.pid, entry]));
+    for (const entry of keeper ? belonging(entries, { leader: keeper, self }) : []) found.set(entry.pid, entry);
+    known = [...found.values()];
+    if (known.length === 0) return [];
+    const elapsed = system.now() - started;
+    if (elapsed > grace + limit) return known.map(({ pid, startTime }) => ({ pid, startTime }));
+    const first = keeper && known.find(({ pid, startTime }) => pid === keeper.pid && startTime === keeper.startTime);
+    if (first) system.signal(first.pid, 'SIGKILL');
+    for (const entry of known) {
+      if (entry === first) continue;
+      const key = `${entry.pid} ${entry.startTime}`;
+      if (elapsed > grace) system.signal(entry.pid, 'SIGKILL');
+      else if (!asked.has(key)) {
+        asked.add(key);
+        system.signal(entry.pid, 'SIGTERM');
+        system.signal(entry.pid, 'SIGCONT');
+      }
     }
-  });
+    await delay(wait);
+  }
 }
 
-function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // Gone already.
+/** Where Windows does not say which processes there are (PowerShell may be forbidden), it can at least end a tree. */
+async function endBlindly(error: unknown, { leader, keeper }: EndOptions, system: System): Promise<undefined> {
+  if (system.platform !== 'win32') throw error;
+  for (const one of [keeper, leader]) {
+    const pid = typeof one === 'number' ? one : one?.pid;
+    if (pid !== undefined)
+      await system
+        .run(systemProgram(system.environment, 'taskkill.exe'), ['/pid', String(pid), '/T', '/F'], system.environment)
+        .catch(() => undefined);
   }
 }
 

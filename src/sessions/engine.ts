@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Catalog, makeCatalog, shellAgentId } from '../agents/catalog.ts';
 import type { AgentSetting } from '../agents/catalog.ts';
+import { programsHere } from '../agents/programLookup.ts';
 import { type AgentHosts, Hosts, type HostsOptions } from '../agents/hosts.ts';
 import { defaultTimeLimits, type PermissionPolicy, type TimeLimits } from '../agentHost/protocol.ts';
 import { messageOf, RefusedError } from '../model/errors.ts';
@@ -123,6 +124,8 @@ export class Engine {
   /** Why changes are refused now, or undefined for an owner. */
   readOnlyReason: string | undefined;
   #catalog: { key: string; catalog: Catalog } | undefined;
+  /** An agent that is found, or not any more, changes what may start. */
+  readonly #programs = programsHere.onDidChange(() => this.reconcile());
 
   private constructor(options: EngineOptions) {
     this.#options = options;
@@ -437,6 +440,7 @@ export class Engine {
   /** Lets go of everything; turns go on in their agent hosts. */
   async dispose(): Promise<void> {
     this.#stop.abort();
+    this.#programs.dispose();
     this.#watcher?.close();
     clearTimeout(this.#refreshTimer);
     await this.#ready.catch(() => undefined);
