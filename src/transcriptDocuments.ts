@@ -4,10 +4,12 @@ import { RefusedError } from './model/errors.ts';
 import { fileNameOf } from './model/inertText.ts';
 import { transcriptMarkdown } from './model/transcriptMarkdown.ts';
 import type { Engine } from './sessions/engine.ts';
-import { readTranscript, transcriptPath } from './store/transcripts.ts';
+import { readLast, transcriptPath } from './store/transcripts.ts';
 
 const scheme = 'branchline-transcript';
 const followTime = 250;
+/** Of a long transcript a document shows the end; an editor bears no more. */
+const shown = { count: 20_000, most: 8 * 1024 * 1024 };
 
 export class TranscriptDocuments implements vscode.TextDocumentContentProvider, vscode.Disposable {
   readonly #engine: Engine | undefined;
@@ -43,7 +45,8 @@ export class TranscriptDocuments implements vscode.TextDocumentContentProvider, 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
     const session = this.#engine?.state.session(uri.query);
     if (!this.#engine || !session) return '# The transcript is not there any more\n';
-    return transcriptMarkdown(session.title, await readTranscript(transcriptPath(this.#engine.folder, session.id)));
+    const { entries, left } = await readLast(transcriptPath(this.#engine.folder, session.id), shown);
+    return transcriptMarkdown(session.title, entries, left);
   }
 
   async open(sessionId: string): Promise<void> {

@@ -72,8 +72,13 @@ function sectionOf(entry: TranscriptEntry): Section | undefined {
   }
 }
 
-export function transcriptMarkdown(title: string, entries: readonly TranscriptEntry[]): string {
+/** `left`: entries before these, which are not shown. */
+export function transcriptMarkdown(title: string, entries: readonly TranscriptEntry[], left = 0): string {
   const sections: Section[] = [];
+  if (left > 0) {
+    const text = `> The ${left === 1 ? 'entry' : `${left} entries`} before this ${left === 1 ? 'is' : 'are'} not shown here. Open the conversation in the timeline and choose "Show earlier".`;
+    sections.push({ key: 'left', text });
+  }
   for (const entry of entries) {
     const section = sectionOf(entry);
     if (!section) continue;

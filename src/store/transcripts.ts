@@ -1,134 +1,333 @@
 /**
  * Transcript files: JSON lines, append-only, one for each session, written by its agent host alone.
+ *
+ * They are read in blocks, from the end where the end is wanted, for they may be larger than any memory. An index beside each
+ * says where its turns begin (transcriptIndex.ts).
  */
-import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { type TranscriptDraft, type TranscriptEntry, transcriptEntrySchema } from '../model/transcript.ts';
-import { hasCode, nodeFileSystem } from './fileSystem.ts';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TranscriptEntry } from '../model/transcript.ts';
+import { hasCode } from './fileSystem.ts';
+import { findLandmarks, isRight, type Landmark, removeIndex, storedLandmarks } from './transcriptIndex.ts';
+import { blockSize, entryOf, headOf, type Line, linesBefore, linesFrom, type Range } from './transcriptLines.ts';
+
+export { TranscriptWriter } from './transcriptWriter.ts';
 
 export const transcriptPath = (folder: string, sessionId: string): string => join(folder, 'transcripts', `${sessionId}.jsonl`);
 
+export interface ReadOptions {
+  /** Bytes that are read at once. */
+  blockSize?: number;
+}
+
+const toTheEnd = Number.POSITIVE_INFINITY;
+
 /** Every sound entry in order. A line that is torn or not understood is left out. Empty when there is no file. */
-export async function readTranscript(path: string): Promise<TranscriptEntry[]> {
-  return (await readTranscriptFrom(path, 0)).entries;
+export async function readTranscript(path: string, options: ReadOptions = {}): Promise<TranscriptEntry[]> {
+  return (await readTranscriptFrom(path, 0, options)).entries;
 }
 
-/** Sound entries in whole lines from byte `offset` on, and where the next ones begin. */
-export async function readTranscriptFrom(path: string, offset: number): Promise<{ entries: TranscriptEntry[]; end: number }> {
-  const entries: TranscriptEntry[] = [];
-  let end = offset;
-  let rest: Buffer[] = [];
-  try {
-    // Lines end with a line feed and nothing else: a text may hold U+2028 and other ends of lines, which readline would cut at.
-    for await (const part of createReadStream(path, { start: offset }) as AsyncIterable<Buffer>) {
-      const last = part.lastIndexOf(10);
-      rest.push(last < 0 ? part : part.subarray(0, last + 1));
-      if (last < 0) continue;
-      const whole = Buffer.concat(rest);
-      for (const line of whole.toString('utf8').split('\n')) {
-        const entry = parseLine(line);
-        if (entry) entries.push(entry);
+/**
+ * Sound entries in whole lines from byte `offset` on, and where the next ones begin. With `most`, about that many bytes at
+ * once: there is more when `more` says so.
+ */
+export async function readTranscriptFrom(
+  path: string,
+  offset: number,
+  { most = toTheEnd, blockSize: size = blockSize }: ReadOptions & { most?: number } = {},
+): Promise<{ entries: TranscriptEntry[]; end: number; more: boolean }> {
+  const found = { entries: [] as TranscriptEntry[], end: offset, more: false };
+  await withFile(path, async (file) => {
+    for await (const lines of linesFrom(file, { start: offset, end: toTheEnd }, size)) {
+      for (const line of lines) {
+        found.more = line.end - offset > most && found.end > offset;
+        if (found.more) return;
+        const entry = entryOf(line);
+        if (entry) found.entries.push(entry);
+        found.end = line.end;
       }
-      end += whole.length;
-      rest = [part.subarray(last + 1)];
     }
+  });
+  return found;
+}
+
+export interface Page {
+  entries: TranscriptEntry[];
+  /** Where in the file the entry after these begins: what follows is read from there on. */
+  end: number;
+  /** Entries before these. */
+  left: number;
+}
+
+/**
+ * The last `count` entries, or those before the one with the sequence number `before`; fewer where they have more than `most`
+ * bytes together, but always one. Reads no more of the file than they take.
+ */
+export async function readLast(
+  path: string,
+  {
+    count,
+    before,
+    most = toTheEnd,
+    blockSize: size = blockSize,
+  }: ReadOptions & { count: number; before?: number; most?: number },
+): Promise<Page> {
+  const found: TranscriptEntry[] = [];
+  let end: number | undefined;
+  await withFile(path, async (file, length) => {
+    const upTo = before === undefined ? length : await placeOf(file, length, before, size);
+    await backwards(file, { start: 0, end: upTo }, size, (line) => {
+      end ??= line.end;
+      if (found.length >= count || (found.length > 0 && end - line.start > most)) return 'enough';
+      const entry = entryOf(line);
+      if (entry) found.push(entry);
+      return undefined;
+    });
+  });
+  const entries = found.reverse();
+  return { entries, end: end ?? 0, left: (entries[0]?.seq ?? 1) - 1 };
+}
+
+/** Where the first line with this sequence number or a higher one begins, by halves: numbers only grow. */
+async function placeOf(file: FileHandle, length: number, seq: number, size: number): Promise<number> {
+  let low = 0; // Where a line begins; all before have lower numbers.
+  for (let high = length; high - low > size; ) {
+    const middle = low + Math.floor((high - low) / 2);
+    const found = await firstHeadAfter(file, middle, high, size);
+    if (found && found.seq < seq) low = found.end;
+    else high = middle;
+  }
+  let place = length;
+  await forwards(file, { start: low, end: length }, size, (line) => {
+    const head = headOf(line);
+    if (!head || head.seq < seq) return undefined;
+    place = line.start;
+    return 'enough';
+  });
+  return place;
+}
+
+/** The first sound line that begins between the two places, of which the first may be anywhere in a line. */
+async function firstHeadAfter(
+  file: FileHandle,
+  from: number,
+  to: number,
+  size: number,
+): Promise<{ seq: number; end: number } | undefined> {
+  let found: { seq: number; end: number } | undefined;
+  await forwards(file, { start: from, end: toTheEnd }, size, (line) => {
+    if (line.start === from) return undefined; // The rest of a line.
+    if (line.start >= to) return 'enough';
+    const head = headOf(line);
+    if (!head) return undefined;
+    found = { seq: head.seq, end: line.end };
+    return 'enough';
+  });
+  return found;
+}
+
+/**
+ * What an attempt at a turn says of how far it came: its end or, without one, its hand-over or, without one, its prompt. Reads
+ * the file's end alone where the index is there; without it, back to the first of these.
+ */
+export async function readAttempt(
+  path: string,
+  turnId: string,
+  attempt: number,
+  { blockSize: size = blockSize }: ReadOptions = {},
+): Promise<TranscriptEntry[]> {
+  const types = ['ended', 'handover', 'prompt'];
+  let found: TranscriptEntry | undefined;
+  await withFile(path, async (file, length) => {
+    const look = (line: Line): 'enough' | undefined => {
+      const head = headOf(line);
+      if (head?.turnId !== turnId || !types.includes(head.type)) return undefined;
+      const entry = entryOf(line);
+      if (!entry || !('attempt' in entry) || entry.attempt !== attempt) return undefined;
+      found = entry;
+      return 'enough';
+    };
+    const marks = await storedLandmarks(path, file, length);
+    const last = marks.at(-1);
+    await backwards(file, { start: last?.start ?? 0, end: length }, size, look);
+    if (found || !last) return;
+    const mark = marks.findLast((one) => one.turnId === turnId && types.includes(one.type) && one.attempt === attempt);
+    if (mark) await forwards(file, { start: mark.start, end: length }, size, (line) => look(line) ?? 'enough');
+    else await backwards(file, { start: 0, end: (marks[0] as Landmark).start }, size, look);
+  });
+  return found ? [found] : [];
+}
+
+export interface TurnEntries {
+  entries: TranscriptEntry[];
+  /** How many were left out in the middle, because there are too many. */
+  left: number;
+}
+
+/** Bytes of a turn's lines that are read at most: twice what is written of one. */
+const mostOfTurn = 16 * 1024 * 1024;
+
+/** The entries of one turn, in order: all, or its beginning and its end where it has more than `most` bytes. */
+export async function readTurn(
+  path: string,
+  turnId: string,
+  { most = mostOfTurn, blockSize: size = blockSize }: ReadOptions & { most?: number } = {},
+): Promise<TurnEntries> {
+  const first: TranscriptEntry[] = [];
+  const last: TranscriptEntry[] = [];
+  await withFile(path, async (file, length) => {
+    const ranges = await rangesOf(path, file, length, turnId, size);
+    const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    const half = bytes > most ? most / 2 : toTheEnd;
+    let taken = 0;
+    let place = 0;
+    for (const range of ranges) {
+      if (taken > half) break;
+      await forwards(file, range, size, (line) => {
+        if (taken > 0 && taken + line.end - line.start > half) {
+          taken = toTheEnd;
+          return 'enough';
+        }
+        taken += line.end - line.start;
+        place = line.end;
+        const entry = entryOf(line);
+        if (entry) first.push(entry);
+        return undefined;
+      });
+    }
+    if (half === toTheEnd) return;
+    taken = 0;
+    for (const range of ranges.toReversed()) {
+      if (range.end <= place) break;
+      await backwards(file, { start: Math.max(range.start, place), end: range.end }, size, (line) => {
+        taken += line.end - line.start;
+        if (taken > half && last.length > 0) return 'enough';
+        const entry = entryOf(line);
+        if (entry) last.push(entry);
+        return undefined;
+      });
+      if (taken > half) break;
+    }
+  });
+  last.reverse();
+  const left = last[0] ? last[0].seq - (first.at(-1)?.seq ?? 0) - 1 : 0;
+  return { entries: [...first, ...last], left };
+}
+
+/** The last entry of a turn that is wanted, read from the turn's end; undefined for none. */
+export async function lastOfTurn<T extends TranscriptEntry['type']>(
+  path: string,
+  turnId: string,
+  type: T,
+  { blockSize: size = blockSize }: ReadOptions = {},
+): Promise<Extract<TranscriptEntry, { type: T }> | undefined> {
+  let found: TranscriptEntry | undefined;
+  await withFile(path, async (file, length) => {
+    for (const range of (await rangesOf(path, file, length, turnId, size)).reverse()) {
+      if (found) return;
+      await backwards(file, range, size, (line) => {
+        found = headOf(line)?.type === type ? entryOf(line) : undefined;
+        return found ? 'enough' : undefined;
+      });
+    }
+  });
+  return found as Extract<TranscriptEntry, { type: T }> | undefined;
+}
+
+/** Where the lines of a turn are, in order. */
+async function rangesOf(path: string, file: FileHandle, length: number, turnId: string, size: number): Promise<Range[]> {
+  const { landmarks, end } = await landmarksOf(path, file, length, size);
+  const ranges: Range[] = [];
+  for (const [place, { turnId: whose, start }] of landmarks.entries()) {
+    if (whose !== turnId) continue;
+    const next = landmarks[place + 1]?.start ?? end;
+    const last = ranges.at(-1);
+    if (last?.end === start) last.end = next;
+    else ranges.push({ start, end: next });
+  }
+  return ranges;
+}
+
+/** What was read of transcripts that have no index, or not all of one. The latest few; a landmark is small. */
+const known = new Map<string, { landmarks: Landmark[]; end: number }>();
+const mostKnown = 20;
+
+/** The landmarks of all whole lines, and where those end. */
+async function landmarksOf(
+  path: string,
+  file: FileHandle,
+  length: number,
+  size: number,
+): Promise<{ landmarks: readonly Landmark[]; end: number }> {
+  const before = known.get(path);
+  const last = before?.landmarks.at(-1);
+  let { landmarks, end }: { landmarks: Landmark[]; end: number } =
+    before && last && before.end <= length && (await isRight(last, file)) ? before : { landmarks: [], end: 0 };
+  const stored = await storedLandmarks(path, file, length);
+  const reach = stored.at(-1)?.start ?? 0;
+  if (reach > end) {
+    const gap = await findLandmarks(
+      file,
+      { start: end, end: Math.max(end, (stored[0] as Landmark).start) },
+      landmarks.at(-1),
+      size,
+    );
+    landmarks = [...landmarks, ...gap.landmarks];
+    const covered = landmarks.at(-1)?.start ?? -1;
+    landmarks.push(...stored.filter(({ start }) => start > covered));
+    end = reach;
+  }
+  const rest = await findLandmarks(file, { start: end, end: length }, landmarks.at(-1), size);
+  landmarks = [...landmarks, ...rest.landmarks];
+  end = Math.max(end, rest.end);
+  known.delete(path);
+  known.set(path, { landmarks, end });
+  if (known.size > mostKnown) known.delete(known.keys().next().value as string);
+  return { landmarks, end };
+}
+
+/** Whether a line of the transcript, as JSON, is one that is looked for. False when there is no transcript, or once aborted. */
+export async function someLine(path: string, wanted: (line: string) => boolean, signal: AbortSignal): Promise<boolean> {
+  let found = false;
+  await withFile(path, async (file) => {
+    await forwards(file, { start: 0, end: toTheEnd }, blockSize, ({ bytes }) => {
+      if (signal.aborted) return 'enough';
+      found = bytes !== undefined && wanted(bytes.toString('utf8'));
+      return found ? 'enough' : undefined;
+    });
+  });
+  return found;
+}
+
+/** Removes a transcript and what stands beside it. No error when it is not there. */
+export async function removeTranscript(path: string): Promise<void> {
+  known.delete(path);
+  await removeIndex(path);
+  await rm(path, { force: true });
+}
+
+type Visit = (line: Line) => 'enough' | undefined;
+
+async function forwards(file: FileHandle, range: Range, size: number, visit: Visit): Promise<void> {
+  for await (const lines of linesFrom(file, range, size)) for (const line of lines) if (visit(line)) return;
+}
+
+async function backwards(file: FileHandle, range: Range, size: number, visit: Visit): Promise<void> {
+  for await (const lines of linesBefore(file, range, size)) for (const line of lines) if (visit(line)) return;
+}
+
+/** Opens the transcript for as long as it is read. Nothing is done where there is none. */
+async function withFile(path: string, read: (file: FileHandle, length: number) => Promise<void>): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
   } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error;
+    if (hasCode(error, 'ENOENT')) return;
+    throw error;
   }
-  return { entries, end };
-}
-
-function parseLine(line: string): TranscriptEntry | undefined {
   try {
-    return transcriptEntrySchema.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined;
-  }
-}
-
-export class TranscriptWriter {
-  readonly #file: FileHandle;
-  readonly #now: () => number;
-  #seq: number;
-  /** Where the next line goes; a write that failed half-way is written over. */
-  #end: number;
-  #pending: TranscriptEntry[] = [];
-  #flushing: Promise<void> = Promise.resolve();
-  #scheduled = false;
-  /** Told of entries once they are in the file, in order. */
-  onWritten: (entries: readonly TranscriptEntry[]) => void = () => undefined;
-
-  private constructor(file: FileHandle, seq: number, end: number, now: () => number) {
-    this.#file = file;
-    this.#seq = seq;
-    this.#end = end;
-    this.#now = now;
-  }
-
-  /** Opens at the end, after cutting a last line that a crash left without its newline. */
-  static async open(path: string, now: () => number): Promise<TranscriptWriter> {
-    await nodeFileSystem.makeFolder(dirname(path));
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    await nodeFileSystem.syncFolder(dirname(path)); // Its name has to last as long as what is in it.
-    const { size } = await file.stat();
-    const { seq, end } = await lastLine(file, size);
-    if (end < size) await file.truncate(end);
-    return new TranscriptWriter(file, seq, end, now);
-  }
-
-  /** Gives the entry its place at once; it is written soon after, in order. */
-  append(turnId: string, draft: TranscriptDraft): void {
-    this.#seq += 1;
-    this.#pending.push({ ...draft, seq: this.#seq, at: this.#now(), turnId } as TranscriptEntry);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#flushing = this.#flushing.then(() => this.#flush()).catch(() => undefined); // sync() tries again and tells.
-  }
-
-  async #flush(): Promise<void> {
-    this.#scheduled = false;
-    const entries = this.#pending.splice(0);
-    if (entries.length === 0) return;
-    const data = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-    try {
-      for (let offset = 0; offset < data.length; ) {
-        offset += (await this.#file.write(data, offset, data.length - offset, this.#end + offset)).bytesWritten;
-      }
-    } catch (error) {
-      this.#pending.unshift(...entries);
-      throw error;
-    }
-    this.#end += data.length;
-    this.onWritten(entries);
-  }
-
-  /** Resolves when all that was appended is durable; rejects when it can't be made so now, and may be called again. */
-  async sync(): Promise<void> {
-    const flushed = this.#flushing.then(() => this.#flush());
-    this.#flushing = flushed.catch(() => undefined);
-    await flushed;
-    await this.#file.datasync();
-  }
-
-  async close(): Promise<void> {
-    await this.#flushing;
-    await this.#file.close();
-  }
-}
-
-/** Sequence number of the last sound line, and where the last whole line ends; looks at ever more of the file's end. */
-async function lastLine(file: FileHandle, size: number): Promise<{ seq: number; end: number }> {
-  for (let length = 64 * 1024; ; length *= 4) {
-    const start = Math.max(0, size - length);
-    const tail = Buffer.alloc(size - start);
-    await file.read(tail, 0, tail.length, start);
-    const newline = tail.lastIndexOf(10);
-    const lines = tail
-      .toString('utf8', 0, newline + 1)
-      .split('\n')
-      .reverse();
-    const seq = lines.map((line) => parseLine(line)?.seq).find((found) => found !== undefined);
-    if (seq !== undefined || start === 0) return { seq: seq ?? 0, end: newline < 0 ? 0 : start + newline + 1 };
+    await read(file, (await file.stat()).size);
+  } finally {
+    await file.close();
   }
 }

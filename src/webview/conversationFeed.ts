@@ -7,10 +7,13 @@ import { dirname } from 'node:path';
 import type { TranscriptEntry } from '../model/transcript.ts';
 import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
-import { readTranscriptFrom, transcriptPath } from '../store/transcripts.ts';
+import { readLast, readTranscriptFrom, transcriptPath } from '../store/transcripts.ts';
 import type { ToView } from './protocol.ts';
 
 const atFirst = 400;
+/** Bytes of the transcript that are read at once for the page; more when earlier entries are asked for. */
+const mostAtOnce = 4 * 1024 * 1024;
+const earlierAtOnce = 1_000;
 const batchTime = 40;
 const lookTime = 100;
 /** Longest text that is sent of one entry; the transcript has all of it. */
@@ -46,12 +49,12 @@ export class ConversationFeed {
     this.#reading += 1;
     const reading = this.#reading;
     const path = transcriptPath(this.#engine.folder, sessionId);
-    const { entries, end } = await readTranscriptFrom(path, 0);
+    const most = mostAtOnce * (1 + earlier / earlierAtOnce);
+    const { entries, end, left } = await readLast(path, { count: atFirst + earlier, most });
     if (reading !== this.#reading) return;
     this.#reading = 0;
     this.#end = end;
-    const left = Math.max(0, entries.length - atFirst - earlier);
-    this.#send({ type: 'conversation', sessionId, entries: entries.slice(left).map(shortened), left });
+    this.#send({ type: 'conversation', sessionId, entries: entries.map(shortened), left });
     this.#flush();
     if (!this.#engine.isOwner) this.#watch(dirname(path));
   }
@@ -77,11 +80,12 @@ export class ConversationFeed {
     if (!sessionId || reading > 0 || this.#engine.isOwner) return;
     const path = transcriptPath(this.#engine.folder, sessionId);
     const from = this.#end;
-    const { entries, end } = await readTranscriptFrom(path, from);
+    const { entries, end, more } = await readTranscriptFrom(path, from, { most: mostAtOnce });
     if (sessionId !== this.#sessionId || reading !== this.#reading || from !== this.#end) return;
     this.#end = end;
     this.#pending.push(...entries);
     this.#flush();
+    if (more) this.#looking.schedule();
     this.#watch(dirname(path));
   }
 

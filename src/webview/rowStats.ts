@@ -1,7 +1,7 @@
 /** What a turn did, in numbers: commits, files, lines, tokens, cost. Found out in the background, once for each turn. */
 import { Git } from '../git/git.ts';
 import type { Turn } from '../model/types.ts';
-import { readTranscript, transcriptPath } from '../store/transcripts.ts';
+import { lastOfTurn, transcriptPath } from '../store/transcripts.ts';
 import type { RowStats } from './protocol.ts';
 
 const most = 2;
@@ -61,10 +61,8 @@ export class RowStatsCache {
           deletions: number(/(\d+) deletion/),
         });
       }
-      const usage = (await readTranscript(transcriptPath(this.#folder, turn.sessionId))).findLast(
-        (entry) => entry.type === 'usage' && entry.turnId === turn.id,
-      );
-      if (usage?.type === 'usage') {
+      const usage = await lastOfTurn(transcriptPath(this.#folder, turn.sessionId), turn.id, 'usage');
+      if (usage) {
         stats.tokens = usage.used;
         if (usage.cost) stats.cost = `${usage.cost.amount.toFixed(2)} ${usage.cost.currency}`;
       }

@@ -1,6 +1,5 @@
 /** Finds a text in transcripts, in the background. */
-import { readFile } from 'node:fs/promises';
-import { transcriptPath } from '../store/transcripts.ts';
+import { someLine, transcriptPath } from '../store/transcripts.ts';
 
 /** Calls `onFound` with all sessions found so far whenever there are more. Letters' case is not told apart. */
 export async function searchTranscripts(
@@ -16,11 +15,11 @@ export async function searchTranscripts(
   for (const id of sessionIds.toReversed()) {
     if (signal.aborted) return;
     try {
-      if (!(await readFile(transcriptPath(folder, id), { encoding: 'utf8', signal })).toLowerCase().includes(wanted)) continue;
-      found.add(id);
-      onFound(new Set(found));
+      if (!(await someLine(transcriptPath(folder, id), (line) => line.toLowerCase().includes(wanted), signal))) continue;
     } catch {
-      // No transcript yet, or the search is over.
+      continue; // One that can't be read is one that nothing is found in.
     }
+    found.add(id);
+    onFound(new Set(found));
   }
 }
