@@ -1,5 +1,5 @@
 /** Commands on turns of the queue. */
-import type * as vscode from 'vscode';
+import * as vscode from 'vscode';
 import { titleFromPrompt } from '../model/branchNames.ts';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import { isActive, isEnded } from '../model/transitions.ts';
@@ -109,9 +109,24 @@ export function turnCommands(context: CommandContext): vscode.Disposable[] {
           ? second
           : ((typeof call.input === 'object' ? call.input : second) as { prompt?: unknown } | undefined)?.prompt;
       if (call.byProgram && typeof given !== 'string') throw new RefusedError('Say what the prompt should be: {turnId, prompt}.');
-      const prompt = typeof given === 'string' ? given : await askForPrompt({ title: 'Edit Queued Turn', value: turn.prompt });
+      if (typeof given === 'string') {
+        await (await queue()).edit(turn.id, given);
+        return turn.id;
+      }
+      if (!isQueued(turn)) throw new RefusedError('Only a turn that waits can be edited. Queue a follow-up instead.');
+      if (/[\r\n]/.test(turn.prompt)) {
+        // An input box has one line; the timeline's editor has as many as the prompt.
+        await context.timeline.reveal({ branchId: turn.branchId, turnId: turn.id, edit: true });
+        return turn.id;
+      }
+      const prompt = await askForPrompt({ title: 'Edit Queued Turn', value: turn.prompt });
       if (prompt === undefined) return undefined;
-      await (await queue()).edit(turn.id, prompt);
+      try {
+        await (await queue()).edit(turn.id, prompt);
+      } catch (error) {
+        if (await tell('error', messageOf(error), 'Copy the Text')) await vscode.env.clipboard.writeText(prompt);
+        return undefined;
+      }
       return turn.id;
     }),
     register(context, 'removeQueued', 'turnId', (call) =>

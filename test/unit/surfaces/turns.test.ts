@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { CommandContext } from '../../../src/commands/context.ts';
 import type { Queue } from '../../../src/sessions/queue.ts';
 import { startEngine, stoppedAfterEach, type TestEngine } from '../../support/engines.ts';
-import { forget, person, run, shown } from '../../support/fakeVscode.ts';
+import { boxes, forget, person, run, shown } from '../../support/fakeVscode.ts';
 import { makeRepository } from '../../support/repositories.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
@@ -80,6 +80,39 @@ describe('Commands on turns that are selected (faults U3, U14)', () => {
     for (const deadline = Date.now() + 10_000; line() !== 'acd' && Date.now() < deadline; )
       await new Promise((resolve) => setImmediate(resolve));
     assert.equal(line(), 'acd');
+  });
+
+  it('with several lines are edited where line breaks live; with one line in a box', async () => {
+    const made = await queue.enqueue({ branch: 'x', kind: 'note', prompt: 'one\ntwo\nthree' });
+    ids.lines = made.turnId;
+    await call('editQueued', 'lines');
+    assert.deepEqual(revealed, [{ branchId, turnId: made.turnId, edit: true }]);
+    assert.equal(boxes.length, 0);
+    assert.equal(one.engine.state.turn(made.turnId)?.prompt, 'one\ntwo\nthree');
+
+    const edited = call('editQueued', 'a');
+    while (boxes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    boxes[0]?.type('a!');
+    boxes[0]?.accepted.fire();
+    assert.equal(await edited, ids.a);
+    assert.equal(one.engine.state.turn(ids.a as string)?.prompt, 'a!');
+
+    assert.equal(await run('branchline.editQueued', { turnId: ids.b, prompt: 'x\ny' }), ids.b);
+    assert.equal(one.engine.state.turn(ids.b as string)?.prompt, 'x\ny');
+  });
+
+  it('keep what was typed when they can no longer be edited', async () => {
+    const edited = call('editQueued', 'a');
+    while (boxes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    boxes[0]?.type('typed');
+    await queue.cancel(ids.a as string);
+    person.press = 0;
+    boxes[0]?.accepted.fire();
+    assert.equal(await edited, undefined);
+    assert.equal(person.clipboard, 'typed');
+    await call('editQueued', 'a');
+    assert.equal(boxes.length, 1, 'what has ended is not asked for');
+    assert.match(messages().at(-1) ?? '', /Only a turn that waits can be edited/);
   });
 
   it('are refused before anything where nothing can be done', async () => {
