@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import type { Branch } from '../model/types.ts';
-import { confirm, openTerminal } from '../surfaces.ts';
+import { confirm, openTerminal, tell } from '../surfaces.ts';
 import { canRetryProvisioning } from '../sessions/words.ts';
 import { lossInWords } from '../worktrees/removal.ts';
 import { type Call, type CommandContext, branchOf, engineOf, ownerOf, register } from './context.ts';
@@ -19,6 +19,24 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
     if (!branch) return undefined;
     return (await action(branch)) === false ? undefined : branch.id;
   };
+  /** The same for each branch that is selected; what it can't be done to is told. */
+  const withBranches: typeof withBranch = async (call, fits, question, action) => {
+    const { state } = engineOf(context);
+    const ids = new Set(call.selected.flatMap((node) => (node.type === 'branch' ? [node.branchId] : [])));
+    const selected = Array.from(ids, (id) => state.branch(id)).filter((branch) => branch !== undefined);
+    if (selected.length < 2) return withBranch(call, fits, question, action);
+    const able = selected.filter(fits);
+    if (able.length === 0) throw new RefusedError('This can be done to none of the selected branches now.');
+    let first: string | undefined;
+    for (const branch of able) if ((await action(branch)) !== false) first ??= branch.id;
+    const unable = selected.filter((branch) => !fits(branch)).map(({ name }) => `"${name}"`);
+    if (unable.length > 0)
+      void tell(
+        'information',
+        `Done to ${able.length} of ${selected.length} branches. There was nothing to do for ${unable.join(', ')}.`,
+      );
+    return first;
+  };
   const owner = () => ownerOf(context);
   const worktreeOf = (branch: Branch): string => {
     if (branch.worktreePath && existsSync(branch.worktreePath) && branch.worktreeState !== 'provisioning')
@@ -28,7 +46,7 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
 
   return [
     register(context, 'pauseQueue', 'branchId', (call) =>
-      withBranch(
+      withBranches(
         call,
         (branch) => branch.paused === 'no',
         'Which queue do you want to pause?',
@@ -36,7 +54,7 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
       ),
     ),
     register(context, 'resumeQueue', 'branchId', (call) =>
-      withBranch(
+      withBranches(
         call,
         (branch) => branch.paused !== 'no',
         'Which queue do you want to resume?',
@@ -44,12 +62,12 @@ export function branchCommands(context: CommandContext): vscode.Disposable[] {
       ),
     ),
     register(context, 'retryProvisioning', 'branchId', (call) =>
-      withBranch(call, canRetryProvisioning, 'Which worktree should be tried again?', async (branch) =>
+      withBranches(call, canRetryProvisioning, 'Which worktree should be tried again?', async (branch) =>
         (await owner()).queue.retryProvisioning(branch.id),
       ),
     ),
     register(context, 'stopProvisioning', 'branchId', (call) =>
-      withBranch(
+      withBranches(
         call,
         (branch) => branch.worktreeState === 'provisioning' || branch.worktreeState === 'queued',
         'Which preparation should be stopped?',

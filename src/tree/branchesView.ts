@@ -1,11 +1,13 @@
 /** The sidebar tree: reads the store, redraws the rows that a change touched, follows drags. */
 import * as vscode from 'vscode';
-import { RefusedError } from '../model/errors.ts';
+import * as z from 'zod';
+import { BranchlineError, RefusedError } from '../model/errors.ts';
 import { isPreparing } from '../model/transitions.ts';
 import { Batch } from '../platform/batch.ts';
 import { clockTime, needsMending } from '../sessions/words.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { emptyRow, setViewMessage, tell, treeRow } from '../surfaces.ts';
+import { dropOn } from './moves.ts';
 import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
 import { type PresentationContext, rowOf } from './presentation.ts';
 
@@ -134,21 +136,26 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   }
 
   handleDrag(nodes: readonly Node[], data: vscode.DataTransfer): void {
-    const turns = nodes.flatMap((node) =>
-      node.type === 'turn' && this.#engine.state.turn(node.turnId)?.state === 'queued' ? [node.turnId] : [],
-    );
+    const turns = nodes.flatMap((node) => (node.type === 'turn' ? [node.turnId] : []));
     if (turns.length > 0) data.set(mimeType, new vscode.DataTransferItem(turns));
   }
 
   async handleDrop(target: Node | undefined, data: vscode.DataTransfer): Promise<void> {
-    const turnIds = data.get(mimeType)?.value as string[] | undefined;
-    if (!turnIds || !target || (target.type !== 'turn' && target.type !== 'branch')) return;
+    const dropped = z.array(z.string()).safeParse(data.get(mimeType)?.value);
+    if (!dropped.success) return;
     try {
       const { queue } = await this.#engine.owner();
-      const before = target.type === 'turn' ? target.turnId : null;
-      for (const turnId of turnIds) await queue.move(turnId, { before });
+      const { state } = this.#engine;
+      const plan = dropOn(target, dropped.data, {
+        branch: (id) => state.branch(id),
+        turn: (id) => state.turn(id),
+        line: (id) => state.line(id),
+        titleOf: (turn) => state.session(turn.sessionId)?.title ?? 'This turn',
+      });
+      if ('refused' in plan) throw new RefusedError(plan.refused);
+      for (const { turnId, before } of plan.moves) await queue.move(turnId, { before });
     } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
+      if (!(error instanceof BranchlineError)) throw error;
       void tell('error', error.message);
     }
   }

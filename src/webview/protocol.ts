@@ -128,7 +128,14 @@ export const toViewSchema = z.discriminatedUnion('type', [
   /** The beginning of a conversation's text as it is on disk; `entries` follow. */
   z.object({ type: z.literal('conversation'), sessionId: id, entries: z.array(transcriptEntrySchema), left: z.number() }),
   z.object({ type: z.literal('entries'), sessionId: id, entries: z.array(transcriptEntrySchema) }),
-  z.object({ type: z.literal('reveal'), branchId: id.nullable(), turnId: id.nullable(), compose: z.boolean() }),
+  z.object({
+    type: z.literal('reveal'),
+    branchId: id.nullable(),
+    turnId: id.nullable(),
+    compose: z.boolean(),
+    /** The turn's prompt is opened for editing; its conversation is not. */
+    edit: z.boolean(),
+  }),
   z.object({ type: z.literal('result'), requestId: z.number(), error: z.string().nullable(), value: z.unknown() }),
 ]);
 export type ToView = z.infer<typeof toViewSchema>;
@@ -213,7 +220,7 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('command'),
     requestId,
-    command: z.enum(['openFolder', 'manageTrust', 'initRepository', 'openInEditor']),
+    command: z.enum(['openFolder', 'manageTrust', 'initRepository', 'openInEditor', 'focusBranches']),
   }),
 ]);
 export type ToHost = z.infer<typeof toHostSchema>;

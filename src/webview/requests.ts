@@ -278,6 +278,7 @@ async function command({ command: name }: Of<'command'>, { openInEditor }: Reque
     openFolder: 'vscode.openFolder',
     manageTrust: 'workbench.trust.manage',
     initRepository: 'git.init',
+    focusBranches: 'branchline.branches.focus',
   } as const;
   if (name === 'openInEditor') openInEditor();
   else await vscode.commands.executeCommand(commands[name]);

@@ -77,12 +77,13 @@ export class TimelineHost implements vscode.Disposable {
     if (!visible) this.#isReady = false;
   }
 
-  reveal(target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean }): void {
+  reveal(target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean; edit?: boolean }): void {
     const message: ToView = {
       type: 'reveal',
       branchId: target.branchId ?? null,
       turnId: target.turnId ?? null,
       compose: target.compose ?? false,
+      edit: target.edit ?? false,
     };
     if (this.#isReady) this.#send(message);
     else this.#waitingReveal = message;

@@ -73,7 +73,7 @@ export class TimelineView implements vscode.WebviewViewProvider, vscode.WebviewP
 
   /** Shows a branch or turn, in the editor tab when that is in view, else in the sidebar. */
   async reveal(
-    target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean },
+    target: { branchId?: string | undefined; turnId?: string | undefined; compose?: boolean; edit?: boolean },
     options: { preserveFocus?: boolean } = {},
   ): Promise<void> {
     if (this.#panel?.panel.visible) {

@@ -268,7 +268,14 @@ export const commands = {
   },
 };
 
-export const env = { clipboard: { readText: async () => person.clipboard } };
+export const env = {
+  clipboard: {
+    readText: async () => person.clipboard,
+    writeText: async (text: string) => {
+      person.clipboard = text;
+    },
+  },
+};
 
 interface FileSystem {
   readFile(address: object): Promise<Uint8Array>;

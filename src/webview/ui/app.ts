@@ -28,12 +28,25 @@ interface Kept {
   sessionId: string | undefined;
   scroll: number;
   filters: boolean;
+  editing: Editing | undefined;
+}
+
+/** A prompt that is being edited. It is kept, so that a page that is hidden or made anew loses nothing of it. */
+interface Editing {
+  turnId: string;
+  text: string;
+  /** It was begun in the tree, to which the focus goes back. */
+  fromTree: boolean;
 }
 
 const more = 200;
 const undoTime = 10_000;
 const searchTime = 200;
 const restoreTime = 3_000;
+/** As many as a scope may ask for. */
+const mostQueued = 5_000;
+/** The state is sent as a whole at each key. */
+const longestKept = 200_000;
 
 export class TimelineElement extends LitElement {
   static override properties = {
@@ -58,7 +71,7 @@ export class TimelineElement extends LitElement {
   /** The session whose conversation is open. */
   declare sessionId: string | undefined;
   declare filters: boolean;
-  declare editing: { turnId: string; text: string } | undefined;
+  declare editing: Editing | undefined;
   declare message: string | undefined;
   declare undo: { token: number; title: string } | undefined;
   declare announcement: string;
@@ -77,6 +90,10 @@ export class TimelineElement extends LitElement {
   #searchTimer: number | undefined;
   #dragged: string | undefined;
   #wanted: string | undefined;
+  /** A turn whose prompt is to be edited as soon as it is among the rows. */
+  #wantedEdit: string | undefined;
+  /** Texts of edits that another one came before. */
+  readonly #setAside = new Map<string, string>();
   readonly #conversation: Ref<ConversationElement> = createRef();
   readonly #composer: Ref<ComposerElement> = createRef();
 
@@ -89,6 +106,7 @@ export class TimelineElement extends LitElement {
       scope: { ...firstScope, ...kept?.scope },
       sessionId: kept?.sessionId,
       filters: kept?.filters ?? false,
+      editing: kept?.editing,
       announcement: '',
       newBelow: false,
       logs: {},
@@ -117,6 +135,7 @@ export class TimelineElement extends LitElement {
       sessionId: this.sessionId,
       scroll: this.#scrollToRestore ?? this.#listTop,
       filters: this.filters,
+      editing: this.editing && this.editing.text.length <= longestKept ? this.editing : undefined,
     } satisfies Kept);
   }
 
@@ -152,7 +171,8 @@ export class TimelineElement extends LitElement {
         if (message.sessionId === this.sessionId) this.#conversation.value?.take(message.entries);
         return;
       case 'reveal':
-        this.#reveal(message.branchId, message.turnId, message.compose);
+        if (message.edit && message.turnId !== null) this.#revealEdit(message.branchId, message.turnId);
+        else this.#reveal(message.branchId, message.turnId, message.compose);
     }
   }
 
@@ -197,8 +217,22 @@ export class TimelineElement extends LitElement {
     if (compose) void this.updateComplete.then(() => this.#composer.value?.focus());
   }
 
+  /** Opens the editor of a turn's prompt, with as many rows as it takes to have it among them. */
+  #revealEdit(branchId: string | null, turnId: string): void {
+    this.#show(undefined);
+    this.#wantedEdit = turnId;
+    if (!this.rows.some(({ id }) => id === turnId)) this.#setScope({ ...firstScope, branchId, queued: mostQueued });
+    this.#showWanted();
+  }
+
   /** Opens the turn that was asked for, as soon as it is among the rows. */
   #showWanted(): void {
+    const toEdit = this.rows.find(({ id }) => id === this.#wantedEdit);
+    if (toEdit) {
+      this.#wantedEdit = undefined;
+      if (toEdit.state === 'queued') void this.#edit(toEdit, true).catch((error: Error) => this.#tell(error));
+      else this.message = 'This turn does not wait any more, so its prompt stays as it is. Queue a follow-up instead.';
+    }
     const row = this.rows.find(({ id }) => id === this.#wanted);
     if (!row) return;
     this.#wanted = undefined;
@@ -248,6 +282,10 @@ export class TimelineElement extends LitElement {
     );
   }
 
+  #tell(error: Error): void {
+    this.message = error.message;
+  }
+
   /** `done` is told to screen readers when it is. */
   #ask(message: Request, done?: string): void {
     request(message).then(
@@ -289,11 +327,27 @@ export class TimelineElement extends LitElement {
     this.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turnId)}"] .row-title`)?.focus();
   }
 
-  async #edit(row: Row): Promise<void> {
-    const text = await request<string>({ type: 'fullPrompt', turnId: row.id }).catch(() => row.prompt);
-    this.editing = { turnId: row.id, text };
+  async #edit(row: Row, fromTree = false): Promise<void> {
+    if (this.editing?.turnId !== row.id) {
+      if (this.editing) this.#setAside.set(this.editing.turnId, this.editing.text);
+      const text = this.#setAside.get(row.id) ?? (await request<string>({ type: 'fullPrompt', turnId: row.id }));
+      this.#setAside.delete(row.id);
+      this.editing = { turnId: row.id, text, fromTree };
+      this.#keep();
+    }
     await this.updateComplete;
-    this.querySelector<HTMLElement>('.edit textarea')?.focus();
+    const area = this.querySelector<HTMLElement>('.edit textarea');
+    area?.scrollIntoView({ block: 'nearest' });
+    area?.focus();
+  }
+
+  /** Leaves the editor; the focus goes back to where it came from. */
+  async #leaveEdit({ turnId, fromTree }: Editing): Promise<void> {
+    this.editing = undefined;
+    this.#keep();
+    await this.updateComplete;
+    this.#focusRow(turnId);
+    if (fromTree) this.#ask({ type: 'command', command: 'focusBranches' });
   }
 
   async #saveEdit(): Promise<void> {
@@ -301,9 +355,7 @@ export class TimelineElement extends LitElement {
     if (!editing) return;
     try {
       await request({ type: 'edit', turnId: editing.turnId, prompt: editing.text });
-      this.editing = undefined;
-      await this.updateComplete;
-      this.#focusRow(editing.turnId);
+      await this.#leaveEdit(editing);
     } catch (error) {
       this.message = (error as Error).message;
     }
@@ -332,7 +384,7 @@ export class TimelineElement extends LitElement {
             : event.key === 'Delete' && row.state === 'queued'
               ? () => this.#turn('remove', row)
               : event.key === 'F2' && row.state === 'queued'
-                ? () => void this.#edit(row)
+                ? () => void this.#edit(row).catch((error: Error) => this.#tell(error))
                 : undefined;
     if (!does) return;
     event.preventDefault();
@@ -473,13 +525,15 @@ export class TimelineElement extends LitElement {
       editing: this.editing,
       open: (row) => this.#show(row.sessionId),
       act: (action, row) => this.#turn(action, row),
-      edit: (row) => void this.#edit(row),
+      edit: (row) => void this.#edit(row).catch((error: Error) => this.#tell(error)),
       typed: (text) => {
-        if (this.editing) this.editing.text = text;
+        if (!this.editing) return;
+        this.editing.text = text;
+        this.#keep();
       },
       endEdit: (keep) => {
         if (keep) void this.#saveEdit();
-        else this.editing = undefined;
+        else if (this.editing) void this.#leaveEdit(this.editing);
       },
       key: this.#rowKey,
       drag: (row) => {

@@ -99,7 +99,7 @@ function rowEditor(row: Row, { editing, endEdit, typed }: RowContext): TemplateR
       endEdit(true);
     }
   };
-  return html`<li class="row edit" data-turn=${row.id}><textarea aria-label="Edit ${visible(row.title)}" rows="4" .value=${editing?.text ?? ''} @keydown=${key}
+  return html`<li class="row edit" data-turn=${row.id}><textarea aria-label="Edit ${visible(row.title)}" rows=${Math.min(12, Math.max(4, (editing?.text ?? '').split('\n').length + 1))} .value=${editing?.text ?? ''} @keydown=${key}
     @input=${(event: Event) => typed((event.target as HTMLTextAreaElement).value)}></textarea>
     <div class="controls"><vscode-button secondary @click=${() => endEdit(false)}>Cancel</vscode-button><vscode-button @click=${() => endEdit(true)}>Save</vscode-button></div></li>`;
 }
