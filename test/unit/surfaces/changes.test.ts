@@ -10,22 +10,26 @@ import { removeTemporaryFolders, temporaryFolder } from '../../support/temporary
 const { Changes } = await import('../../../src/changes.ts');
 
 describe('Files of commits, read by their address (fault U19)', () => {
-  const folder = temporaryFolder();
-  const repository = makeRepository(folder);
+  let folder: string;
+  let repository: string;
   const state = new Projection();
-  state.load({ branch: [branchRow('b', { repository })], session: [], turn: [] });
   const changes = new Changes(() => state);
+  before(() => {
+    folder = temporaryFolder();
+    repository = makeRepository(folder);
+    state.load({ branch: [branchRow('b', { repository })], session: [], turn: [] });
+  });
   after(() => {
     changes.dispose();
     removeTemporaryFolders();
   });
-  const read = async (sha: string, path: string, named = repository) => {
+  const read = async (sha: string, path: string, named?: string) => {
     const address = {
       scheme: 'branchline-git',
       authority: '',
       fragment: '',
       path,
-      query: JSON.stringify({ repository: named, sha }),
+      query: JSON.stringify({ repository: named ?? repository, sha }),
     };
     return Buffer.from((await fileSystems.get('branchline-git')?.readFile(address)) ?? []).toString();
   };
