@@ -49,6 +49,7 @@ async function storeWith(folder: string, sessions: number): Promise<{ cost: () =
     now: Date.now,
     openFolders: () => [],
     defaultAgent: () => 'shell',
+    agents: () => ['shell'],
   });
   const listener = store.onDidChange((change) => {
     const snapshot = queueSnapshot(store.state, { catalog, limit: 4, trusted: true, inFlight: 0 });

@@ -109,6 +109,7 @@ async function ours(folder: string, repository: string, stored: number, slow: nu
     now: Date.now,
     openFolders: () => [repository],
     defaultAgent: () => 'shell',
+    agents: () => ['shell'],
   });
   await queue.enqueue({ branch: 'b', prompt: 'The first, which makes the branch' });
   Object.assign(counts, { syncs: 0, bytes: 0 });

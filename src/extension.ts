@@ -16,6 +16,7 @@ import { Config } from './config.ts';
 import { LogChannel } from './logChannel.ts';
 import { messageOf } from './model/errors.ts';
 import { Notifications } from './notifications.ts';
+import { OpenRepositories } from './openRepositories.ts';
 import { Engine } from './sessions/engine.ts';
 import { StatusBar } from './statusBar.ts';
 import { Projection } from './store/projection.ts';
@@ -26,7 +27,10 @@ import { BranchesView } from './tree/branchesView.ts';
 import { Drafts } from './webview/drafts.ts';
 import { TimelineView } from './webview/timelineView.ts';
 import { openFolders, ownCheckouts, storageFolder } from './workspace.ts';
+<<<<<<< HEAD
 import { findRepository } from './git/repository.ts';
+=======
+>>>>>>> inert
 
 let running: Engine | undefined;
 
@@ -45,8 +49,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const status = engine && new StatusBar(engine);
   const changes = new Changes(() => engine?.state ?? new Projection());
   const transcripts = new TranscriptDocuments(engine);
+  const repositories = new OpenRepositories();
   const timeline = new TimelineView(vscode.Uri.joinPath(context.extensionUri, 'dist'), {
     engine,
+    repositories,
     defaultAgent: config.engine.defaultAgent,
     drafts: engine && new Drafts(engine.folder, (message) => log.write(message, 'warn')),
     log: (message) => log.write(message, 'warn'),
@@ -56,6 +62,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   context.subscriptions.push(
     log,
     config,
+    repositories,
+    repositories.onDidChange(setRepositoryContext),
     changes,
     transcripts,
     timeline,
@@ -74,10 +82,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
       new Notifications(engine, () => config.notifications),
       config.onDidChange(() => engine.reconcile()),
       vscode.workspace.onDidGrantWorkspaceTrust(() => engine.reconcile()),
-      vscode.workspace.onDidChangeWorkspaceFolders(() => {
-        setRepositoryContext();
-        engine.reconcile();
-      }),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => engine.reconcile()),
+      repositories.onDidChange(() => engine.reconcile()),
     );
     engine.ready.catch((error) => {
       log.write(messageOf(error), 'error');
@@ -90,7 +96,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
         getTreeItem: (never) => never,
       }),
     );
-  setRepositoryContext();
+  setRepositoryContext(repositories.found);
   // What is stored is there for the first `snapshot()`; a workspace that has nothing stored waits for nothing.
   if (engine?.hasStorage) await engine.opened;
   return api;
@@ -118,8 +124,7 @@ function startEngine(
 }
 
 /** The welcome views ask for it: there is nothing to queue on without a repository. */
-function setRepositoryContext(): void {
-  const found = openFolders().some((folder) => findRepository(folder) !== undefined);
+function setRepositoryContext(found: boolean): void {
   void vscode.commands.executeCommand('setContext', 'branchline.hasRepository', found);
   void vscode.commands.executeCommand('setContext', 'branchline.noRepository', !found);
 }

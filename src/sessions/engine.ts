@@ -33,6 +33,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { type RecoveryOptions, TurnRecovery } from './recovery.ts';
 import { WorkActions } from './workActions.ts';
 import { Queue } from './queue.ts';
+import { renameRepositories } from './repositoryNames.ts';
 import { type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 
 /** Settings as the engine reads them, anew each time it needs one. */
@@ -306,6 +307,7 @@ export class Engine {
         now: this.#now,
         onProblem,
       });
+      await renameRepositories(store);
       await this.#recoverAsOwner(store);
     } catch (error) {
       await store?.close();
@@ -386,6 +388,7 @@ export class Engine {
       now,
       openFolders: this.#options.openFolders,
       defaultAgent: settings.defaultAgent,
+      agents: () => this.catalog.all().map(({ id }) => id),
     });
     const removal = new BranchRemoval({
       store,

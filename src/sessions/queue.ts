@@ -45,6 +45,8 @@ export interface QueueOptions {
   /** Paths of the folders that are open, the first one first. */
   openFolders: () => string[];
   defaultAgent: () => string;
+  /** Ids of all agents that are defined. */
+  agents: () => readonly string[];
 }
 
 const longestPrompt = 1_000_000;
@@ -76,6 +78,7 @@ export class Queue {
       const problem = branchNameProblem(input.branch);
       if (problem) throw new RefusedError(`"${input.branch}" can't be the name of a branch: ${problem}. Choose another name.`);
     }
+    this.#checkAgent(input.agent);
     const seen = seenNow(found, input);
     const attachments = await this.#keepAttachments(input.attachments);
     const name = input.branch ?? this.#nameFor(found, input.prompt);
@@ -106,6 +109,19 @@ export class Queue {
       if (input.mends !== undefined) this.#runNext(tx, turnId);
       return { branchId: session.branchId, sessionId, turnId };
     });
+  }
+
+  /** A turn for an agent that nobody defined would wait for ever. */
+  #checkAgent(given: string | undefined): void {
+    const agent = given ?? this.#options.defaultAgent();
+    const agents = this.#options.agents();
+    if (agents.includes(agent)) return;
+    const there = `There ${agents.length === 1 ? 'is' : 'are'} ${agents.map((id) => `"${id}"`).join(', ')}.`;
+    throw new RefusedError(
+      given === undefined
+        ? `The setting "branchline.defaultAgent" names "${agent}", which is no agent. ${there} Mend the setting, or choose an agent.`
+        : `There is no agent "${agent}". ${there} Choose one of them, or define it in the setting "branchline.agents".`,
+    );
   }
 
   /** To mend what another turn left is what comes first; the pause that it caused is over with that. */

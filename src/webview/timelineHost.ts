@@ -1,10 +1,14 @@
 /** The host side of one timeline page: sends what its scope shows, does what it asks for. Sends a hidden page nothing. */
 import * as vscode from 'vscode';
 import { messageOf, RefusedError } from '../model/errors.ts';
+import type { OpenRepositories } from '../openRepositories.ts';
 import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
+<<<<<<< HEAD
 import { openFolders } from '../workspace.ts';
 import { findRepository } from '../git/repository.ts';
+=======
+>>>>>>> inert
 import { ConversationFeed } from './conversationFeed.ts';
 import type { Drafts } from './drafts.ts';
 import { type Model, modelOf } from './model.ts';
@@ -17,6 +21,7 @@ const batchTime = 50;
 
 export interface TimelineHostOptions {
   engine: Engine | undefined;
+  repositories: OpenRepositories;
   defaultAgent: () => string;
   drafts: Drafts | undefined;
   log: (message: string) => void;
@@ -37,7 +42,6 @@ export class TimelineHost implements vscode.Disposable {
   #sent:
     | { rows: Map<string, string>; order: string; branches: Map<string, string>; branchOrder: string; meta: string }
     | undefined;
-  #hasRepository = false;
   readonly #pushing = new Batch(batchTime, () => this.#push());
   #found: ReadonlySet<string> = new Set();
   #search = new AbortController();
@@ -49,10 +53,7 @@ export class TimelineHost implements vscode.Disposable {
     const { engine } = options;
     this.#disposables.push(
       webview.onDidReceiveMessage((message: unknown) => this.#receive(message)),
-      vscode.workspace.onDidChangeWorkspaceFolders(() => {
-        this.#lookForRepository();
-        this.#pushing.schedule();
-      }),
+      options.repositories.onDidChange(() => this.#pushing.schedule()),
     );
     if (!engine) return;
     this.#feed = new ConversationFeed(engine, (message) => this.#send(message));
@@ -154,7 +155,6 @@ export class TimelineHost implements vscode.Disposable {
     const queryChanged = scope.query !== this.#scope.query;
     this.#scope = scope;
     this.#sent = undefined;
-    this.#lookForRepository();
     if (queryChanged) {
       this.#search.abort();
       this.#search = new AbortController();
@@ -177,10 +177,6 @@ export class TimelineHost implements vscode.Disposable {
     this.#waitingReveal = undefined;
   }
 
-  #lookForRepository(): void {
-    this.#hasRepository = openFolders().some((folder) => findRepository(folder) !== undefined);
-  }
-
   #model(): Model {
     const { engine, defaultAgent } = this.#options;
     if (!engine) {
@@ -192,7 +188,7 @@ export class TimelineHost implements vscode.Disposable {
           defaultAgent: 'shell',
           trusted: vscode.workspace.isTrusted,
           readOnly: null,
-          hasRepository: this.#hasRepository,
+          hasRepository: this.#options.repositories.found,
           history: [],
           moreEnded: 0,
           moreQueued: 0,
@@ -205,7 +201,7 @@ export class TimelineHost implements vscode.Disposable {
       catalog: engine.catalog,
       defaultAgent: defaultAgent(),
       readOnly: engine.readOnlyReason ?? null,
-      hasRepository: this.#hasRepository,
+      hasRepository: this.#options.repositories.found,
       found: this.#found,
       stats: (turn) => this.#stats?.of(turn),
     });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { git } from '../support/repositories.ts';
 import { type Window, Workbench } from '../support/workbench.ts';
@@ -62,6 +62,47 @@ describe('The sidebar', () => {
     await window.status.filter({ hasText: 'Approval needed' }).waitFor();
     await window.toast('Run the deployment').getByRole('button', { name: 'Allow', exact: true }).click();
     await window.row(/Note ask Run the deployment, completed/).waitFor();
+  });
+
+  it("shows an agent's words as words: nothing in a toast is a link, and what hides is seen (faults U1, U16)", async () => {
+    await queueOn('ui/one', 'Test Agent', 'ask [Details](command:workbench.action.openSettings) of \u202egnp.exe for علی‌رضا');
+    const toast = window.toast('Details');
+    await toast.filter({ hasText: '⟨U+202E⟩gnp.exe for علی‌رضا' }).waitFor();
+    assert.equal(await toast.locator('.notification-list-item-message a').count(), 0);
+    await toast.getByRole('button', { name: 'Allow', exact: true }).click();
+    await window.row(/Note ask \[Details\].*completed/).waitFor();
+  });
+
+  it('keeps every line break of a prompt, pasted into a box or edited from the tree (fault U3)', async () => {
+    const lines = 'say one\nsay two\n\nsay three';
+    await queueOn('ui/one', 'Test Agent', 'wait ../lines');
+    await window.row(/Note wait ..\/lines, running/).waitFor();
+    await window.page.evaluate((text) => navigator.clipboard.writeText(text), lines);
+    await window.row('Branch ui/one').hover();
+    await window.row('Branch ui/one').locator('.action-label[aria-label^="Queue Session"]').click();
+    await window.pick('kind', 'Note');
+    await window.pick('agent', 'Test Agent');
+    await window.quickInput.locator('.quick-input-title', { hasText: 'Queue Session on ui/one' }).waitFor();
+    await window.page.keyboard.press('Control+V');
+    await window.page.keyboard.press('Enter');
+    const edit = async () => {
+      await window.row(/Note say one, 1 ahead/).click();
+      await window.page.keyboard.press('F2');
+      const editor = (await workbench.frameOf(window, 'sidebar')).getByRole('textbox', { name: /^Edit/ });
+      await editor.waitFor();
+      return editor;
+    };
+    const editor = await edit();
+    assert.equal(await editor.inputValue(), lines);
+    await editor.press('Control+End');
+    await window.page.keyboard.press('Shift+Enter');
+    await window.page.keyboard.type('say four');
+    await window.page.keyboard.press('Enter');
+    await editor.waitFor({ state: 'detached' });
+    assert.equal(await (await edit()).inputValue(), `${lines}\nsay four`);
+    await window.page.keyboard.press('Escape');
+    writeFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'lines'), '');
+    await window.row(/Note say one, completed/).waitFor();
   });
 
   it('reorders by keyboard, and runs in the order shown (requirements 17, 19)', async () => {
@@ -165,6 +206,17 @@ describe('Where nothing can be queued', () => {
     await none.page.locator('.pane-body', { hasText: 'Open a folder that is a git repository' }).first().waitFor();
     assert.equal(await none.page.locator('.notification-list-item .codicon-error').count(), 0);
     await none.page.close();
+  });
+
+  it('sees at once that an open folder becomes a repository (fault U13)', async () => {
+    const folder = join(workbench.folder, 'plain');
+    mkdirSync(folder);
+    const plain = await workbench.open(folder);
+    const none = plain.page.locator('.pane-body', { hasText: 'not a git repository' }).first();
+    await none.waitFor();
+    git(folder, 'init', '--quiet');
+    await none.waitFor({ state: 'hidden' });
+    await plain.page.close();
   });
 
   it('queues in an untrusted workspace, runs nothing, and says why', async () => {
