@@ -27,10 +27,6 @@ import { BranchesView } from './tree/branchesView.ts';
 import { Drafts } from './webview/drafts.ts';
 import { TimelineView } from './webview/timelineView.ts';
 import { openFolders, ownCheckouts, storageFolder } from './workspace.ts';
-<<<<<<< HEAD
-import { findRepository } from './git/repository.ts';
-=======
->>>>>>> inert
 
 let running: Engine | undefined;
 

@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import { Batch } from './platform/batch.ts';
 import { openFolders } from './workspace.ts';
-import { findRepository } from './worktrees/repositories.ts';
+import { findRepository } from './git/repository.ts';
 
 /** What of a repository comes into being last is not said anywhere, so each of these is looked at. */
 const parts = '{.git,.git/HEAD,.git/objects,.git/refs}';

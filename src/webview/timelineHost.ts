@@ -4,11 +4,6 @@ import { messageOf, RefusedError } from '../model/errors.ts';
 import type { OpenRepositories } from '../openRepositories.ts';
 import { Batch } from '../platform/batch.ts';
 import type { Engine } from '../sessions/engine.ts';
-<<<<<<< HEAD
-import { openFolders } from '../workspace.ts';
-import { findRepository } from '../git/repository.ts';
-=======
->>>>>>> inert
 import { ConversationFeed } from './conversationFeed.ts';
 import type { Drafts } from './drafts.ts';
 import { type Model, modelOf } from './model.ts';
