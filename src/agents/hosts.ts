@@ -372,7 +372,12 @@ export class Hosts implements AgentHosts {
     const { folder } = this.#options;
     rmSync(join(folder, `${hostId}.json`), { force: true });
     rmSync(join(folder, `${hostId}.log`), { force: true });
-    if (file && process.platform !== 'win32') rmSync(file.socket, { force: true });
+    if (!file || process.platform === 'win32') return;
+    try {
+      rmSync(file.socket, { force: true });
+    } catch {
+      // Its folder is gone, or no folder any more, and so is the socket.
+    }
   }
 }
 
