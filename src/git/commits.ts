@@ -79,8 +79,9 @@ export async function lastCommit(git: Git): Promise<{ sha: string; files: Change
     '--pretty=format:%H',
     'HEAD',
   );
-  const sha = /^[0-9a-f]+/.exec(output)?.[0] ?? ((await git.commit('HEAD')) as string);
-  return { sha, files: parseDifference(output) };
+  // The id stands alone before the first entry, in the same field.
+  const [sha = ''] = /^[0-9a-f]+/.exec(output) ?? [];
+  return { sha, files: parseDifference(output.slice(sha.length)) };
 }
 
 /** What git meant, found out by asking, never from its words. */
