@@ -19,9 +19,6 @@ export interface Order {
   prompt: string;
 }
 
-/** Milliseconds that a machine may take which has other work to do. */
-const limit = 60_000;
-
 export class Cell {
   readonly folder: string;
   readonly made: MadeRepository;
@@ -136,7 +133,7 @@ export class Cell {
   }
 
   until(condition: () => boolean, what: string): Promise<void> {
-    return until(this.engine, condition, what, limit);
+    return until(this.engine, condition, what);
   }
   untilFile(path: string): Promise<void> {
     return this.until(() => existsSync(path), `${path} is there`);
