@@ -13,6 +13,7 @@ import {
 } from '../../../src/platform/processTable.ts';
 import { livingOf, type System, tableOf, thisSystem } from '../../../src/platform/system.ts';
 import { randomId } from '../../../src/model/ids.ts';
+import { untilSeen } from '../../support/patience.ts';
 import { removeTemporaryFolders, temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** As `ps -axEww -o pid=,ppid=,pgid=,stat=,lstart=,command=` of macOS writes them. */
@@ -220,7 +221,7 @@ describe('Ending processes', function () {
     const mark = randomId();
     const { pid, gone } = await start("process.on('SIGTERM', () => process.kill(process.pid, 'SIGSTOP'))", mark);
     process.kill(pid, 'SIGSTOP');
-    if (process.platform === 'linux') assert.ok(isStopped(pid));
+    if (process.platform === 'linux') await untilSeen(() => isStopped(pid), 'it is stopped');
     assert.deepEqual(await endMarked(mark, { grace: 300 }), []);
     assert.deepEqual(await gone, [null, 'SIGKILL']);
   });
