@@ -239,6 +239,8 @@ describe('Agents over ACP', () => {
   it('waits with the reason for an agent that is not installed, and runs when it is (requirement 37)', async () => {
     const { engine, settings } = start();
     const { queue } = await engine.owner();
+    await assert.rejects(queue.enqueue({ branch: 'b', agent: 'later', prompt: 'say hello' }), /no agent "later".*Choose one/s);
+    settings.agents = { ...settings.agents, later: { command: 'an-agent-that-is-not-installed' } };
     const { turnId, branchId } = await queue.enqueue({ branch: 'b', kind: 'note', agent: 'later', prompt: 'say hello' });
     await until(engine, () => engine.state.branch(branchId)?.worktreeState === 'ready', 'the worktree is ready');
     const { waitingFor } = await import('../../src/sessions/nextTurn.ts');
