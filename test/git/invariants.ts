@@ -43,10 +43,8 @@ function filesOf(folder: string, below = '', found: Record<string, string> = {})
 }
 
 const checkoutSeen = (folder: string) => ({
-  head: answer(folder, 'rev-parse', 'HEAD'),
-  branch: answer(folder, 'symbolic-ref', 'HEAD'),
+  head: answer(folder, 'rev-parse', 'HEAD', '--symbolic-full-name', 'HEAD'),
   index: answer(folder, 'ls-files', '--stage'),
-  stash: answer(folder, 'stash', 'list'),
   files: filesOf(folder),
 });
 

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
+import { findRepository } from '../../src/git/repository.ts';
 import { isAtLeast, parseVersion } from '../../src/git/version.ts';
 import type { TestSettings } from '../support/engines.ts';
 import { git } from '../support/repositories.ts';
@@ -71,10 +72,12 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
   }
 }
 
+/** Written by hand: the table makes hundreds of repositories, and each git of its own takes its time. */
 function identify(folder: string): void {
-  git(folder, 'config', 'user.name', 'Ada');
-  git(folder, 'config', 'user.email', 'ada@example.com');
-  git(folder, 'config', 'commit.gpgsign', 'false');
+  appendFileSync(
+    join(commonFolder(folder), 'config'),
+    '[user]\n\tname = Ada\n\temail = ada@example.com\n[commit]\n\tgpgsign = false\n',
+  );
 }
 
 interface InitOrder {
@@ -87,7 +90,7 @@ interface InitOrder {
 function init(folder: string, { name = 'repo', options = [], files = {} }: InitOrder = {}): string {
   const path = join(folder, name);
   mkdirSync(path, { recursive: true });
-  git(path, 'init', '--quiet', '--initial-branch=main', ...options);
+  git(path, 'init', '--quiet', '--initial-branch=main', '--template=', ...options);
   identify(path);
   writeFiles(path, { ...content, ...files });
   git(path, 'add', '--all');
@@ -137,7 +140,10 @@ export const kinds: readonly Kind[] = [
   },
   {
     name: '--separate-git-dir',
-    make: (folder) => alone(init(folder, { options: [`--separate-git-dir=${join(folder, 'elsewhere', 'git files')}`] })),
+    make: (folder) => {
+      mkdirSync(join(folder, 'elsewhere'));
+      return alone(init(folder, { options: [`--separate-git-dir=${join(folder, 'elsewhere', 'git files')}`] }));
+    },
   },
   {
     name: 'bare',
@@ -387,8 +393,12 @@ function byFile(file: string, words: RegExp): Refusal {
   return { begin: () => writeFileSync(file, ''), end: () => rmSync(file), words };
 }
 
-/** The common git directory, as git says it. */
-export const commonFolder = (folder: string): string => git(folder, 'rev-parse', '--path-format=absolute', '--git-common-dir');
+/** The common git directory of the repository that a folder lies in. */
+export function commonFolder(folder: string): string {
+  const found = findRepository(folder);
+  if (!found) throw new Error(`${folder} is in no repository.`);
+  return found.commonFolder;
+}
 
 /** A repository of this kind, with work of the user's in it. */
 export function makeOf(kind: Kind, folder: string): MadeRepository {
