@@ -10,11 +10,16 @@ import { removeTemporaryFolders, temporaryFolder } from '../../support/temporary
 const { Changes } = await import('../../../src/changes.ts');
 
 describe('Files of commits, read by their address (fault U19)', () => {
-  const folder = temporaryFolder();
-  const repository = makeRepository(folder);
-  const state = new Projection();
-  state.load({ branch: [branchRow('b', { repository })], session: [], turn: [] });
-  const changes = new Changes(() => state);
+  let folder: string;
+  let repository: string;
+  let changes: InstanceType<typeof Changes>;
+  before(() => {
+    folder = temporaryFolder();
+    repository = makeRepository(folder);
+    const state = new Projection();
+    state.load({ branch: [branchRow('b', { repository })], session: [], turn: [] });
+    changes = new Changes(() => state);
+  });
   after(() => {
     changes.dispose();
     removeTemporaryFolders();
