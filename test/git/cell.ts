@@ -9,8 +9,9 @@ import type { HeldCommit } from '../../src/model/work.ts';
 import type { QueuedIds } from '../../src/sessions/queue.ts';
 import { startEngine, stopEngine, type TestEngine, type TestSettings, ended, until } from '../support/engines.ts';
 import { git } from '../support/repositories.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { assertUntouched, nothingRuns, type Seen, see } from './invariants.ts';
-import { type Also, type Kind, type MadeRepository, makeOf } from './kinds.ts';
+import { type Also, type Kind, kindNamed, type MadeRepository, makeOf } from './kinds.ts';
 
 export interface Order {
   kind?: SessionKind;
@@ -207,11 +208,22 @@ export class Cell {
     assert.deepEqual(kept.split('\0').filter(Boolean).sort(), [...paths].sort());
   }
 
+  /** Ends agent hosts, whose environment is that of the time when they were started. */
+  async endHosts(): Promise<void> {
+    const { hosts } = await this.owner();
+    for (const client of [...hosts.all()]) await hosts.end(client.hostId);
+  }
+
+  /** What the test itself changed in the user's files is how they are from now on. */
+  seeAgain(): void {
+    this.#before = see(this.made);
+  }
+
   /** Ends the engine and looks at what may not have been touched. */
   async end(): Promise<void> {
     if (this.#one) await stopEngine(this.#one);
     this.#one = undefined;
-    this.#restoreEnvironment();
+    this.takeBackEnvironment();
     await nothingRuns(this.folder);
     assertUntouched(this.made, this.#before, this.ownBranches);
   }
@@ -220,10 +232,11 @@ export class Cell {
   async abandon(): Promise<void> {
     if (this.#one) await stopEngine(this.#one).catch(() => undefined);
     this.#one = undefined;
-    this.#restoreEnvironment();
+    this.takeBackEnvironment();
   }
 
-  #restoreEnvironment(): void {
+  /** The environment is what it was before. */
+  takeBackEnvironment(): void {
     for (const [name, value] of this.#environment) setVariable(name, value);
     this.#environment.clear();
   }
@@ -232,4 +245,19 @@ export class Cell {
 function setVariable(name: string, value: string | undefined): void {
   if (value === undefined) delete process.env[name];
   else process.env[name] = value;
+}
+
+/** Does something in a repository of this kind, and looks afterwards at what it may not have touched. */
+export async function inCell(
+  kind: Kind | string,
+  action: (cell: Cell) => Promise<void>,
+  patch: Partial<TestSettings> = {},
+): Promise<void> {
+  const cell = new Cell(typeof kind === 'string' ? kindNamed(kind) : kind, temporaryFolder(), patch);
+  try {
+    await action(cell);
+    await cell.end();
+  } finally {
+    await cell.abandon();
+  }
 }

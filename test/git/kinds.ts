@@ -377,6 +377,12 @@ export const kinds: readonly Kind[] = [
   },
 ];
 
+export function kindNamed(name: string): Kind {
+  const kind = kinds.find((one) => one.name === name);
+  if (!kind) throw new Error(`There is no kind "${name}".`);
+  return kind;
+}
+
 function byFile(file: string, words: RegExp): Refusal {
   return { begin: () => writeFileSync(file, ''), end: () => rmSync(file), words };
 }

@@ -20,7 +20,6 @@ export interface Operation {
   run: (cell: Cell) => Promise<void>;
   /** Why a kind of repository, by its name, can't have it. */
   absent?: Readonly<Record<string, string>>;
-  settings?: (folder: string) => Partial<TestSettings>;
 }
 
 /** The usual work of an agent: a change, a new file, one that goes, and one that is ignored. */
@@ -352,3 +351,9 @@ export const operations: readonly Operation[] = [
   },
   { name: 'crash: setup', run: crash({}) },
 ];
+
+export function operationNamed(name: string): Operation {
+  const operation = operations.find((one) => one.name === name);
+  if (!operation) throw new Error(`There is no operation "${name}".`);
+  return operation;
+}

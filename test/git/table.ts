@@ -2,8 +2,8 @@
  * Kinds of repository times operations: each cell is a test of its own on a repository of its own. `npm test` has every third one,
  * along the diagonals, so that each kind and each operation is in it; `npm run test:git` has all and prints them as a table.
  */
-import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFolder.ts';
-import { Cell } from './cell.ts';
+import { removeTemporaryFolders } from '../support/temporaryFolder.ts';
+import { inCell } from './cell.ts';
 import { type Kind, kinds } from './kinds.ts';
 import { type Operation, operations } from './operations.ts';
 
@@ -30,15 +30,7 @@ export function defineRows(of: readonly Kind[]): void {
       afterEach(removeTemporaryFolders);
       for (const operation of operations) {
         if (whyAbsent(kind, operation) !== undefined || !(isWhole || isInShortRound(kind, operation))) continue;
-        it(operation.name, async () => {
-          const cell = new Cell(kind, temporaryFolder(), operation.settings?.('') ?? {});
-          try {
-            await operation.run(cell);
-            await cell.end();
-          } finally {
-            await cell.abandon();
-          }
-        });
+        it(operation.name, () => inCell(kind, operation.run));
       }
     });
   }

@@ -1,7 +1,8 @@
 /**
  * An agent for tests. Each line of a prompt is an order:
  *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | count FILE | wait FILE | images | plan | usage | burst N |
- *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) | stop REASON | fail TEXT | exit CODE | die | closeinput | hang | deaf | garbage
+ *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) |
+ *   later WAIT FILE TEXT (once WAIT is there, also after the turn: says TEXT and writes it) | stop REASON | fail TEXT | exit CODE | die | closeinput | hang | deaf | garbage
  * What it can do is set by `TEST_AGENT`: words among `noresume`, `noload`, `noimage`, `lost` (it forgets conversations).
  */
 import { spawn } from 'node:child_process';
@@ -172,6 +173,12 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
         writeFileSync(path, String(child.pid));
         break;
       }
+      case 'later':
+        void untilThere(path).then(async () => {
+          writeFileSync(resolve(cwd, words[1] ?? ''), `${words.slice(2).join(' ')}\n`);
+          await say(`${words.slice(2).join(' ')}\n`);
+        });
+        break;
       case 'stop':
         return { stopReason: rest as PromptResponse['stopReason'] };
       case 'fail':
