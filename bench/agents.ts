@@ -3,15 +3,19 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { client, methods, ndJsonStream } from '@agentclientprotocol/sdk';
-import { startEngine, stopEngine, testAgent, until, untilEnded } from '../test/support/engines.ts';
+import { root } from '../scripts/vscodeHost.ts';
+import { startEngine, stopEngine, until, untilEnded } from '../test/support/engines.ts';
 import { git, makeRepository } from '../test/support/repositories.ts';
 import { files, run } from './bare.ts';
 import { compare, inTurns, timed } from './figures.ts';
 
+/** As its source, which takes about as long to start as agents that people use. */
+const agent = { command: process.execPath, args: [join(root, 'test', 'support', 'testAgent.ts')] };
+
 /** Milliseconds until the agent answers the prompt's first order. */
 async function bare(cwd: string): Promise<number> {
   const start = performance.now();
-  const child = spawn(testAgent.command, testAgent.args, { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(agent.command, agent.args, { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
   const heard = Promise.withResolvers<number>();
   const app = client({ name: 'bench' })
     .onNotification(methods.client.session.update, () => heard.resolve(performance.now() - start))
@@ -37,7 +41,7 @@ async function bare(cwd: string): Promise<number> {
 export async function benchPrompt(folder: string): Promise<void> {
   const repository = makeRepository(folder, 'prompt');
   const one = startEngine(join(folder, 'prompt-engine'), repository, {
-    agents: { test: testAgent },
+    agents: { test: agent },
     defaultAgent: 'test',
   });
   const { queue } = await one.engine.owner();

@@ -87,6 +87,7 @@ export async function attempt(names: readonly string[], action: () => Promise<vo
   try {
     await action();
   } catch (error) {
+    console.error(error); // All of it; the table has its first line.
     const [first = ''] = messageOf(error).split('\n');
     for (const name of names) if (!figures.has(name)) figures.set(name, { kind: 'failed', error: first });
   }

@@ -76,6 +76,7 @@ async function bareReading(folder: string): Promise<number> {
 }
 
 export async function benchStorage(folder: string): Promise<void> {
+  await benchManyTurns(join(folder, 'turns')); // First, with nothing else in memory.
   const large = join(folder, 'large');
   const store = await open(large);
   await fill(store, 10_000);
@@ -95,7 +96,6 @@ export async function benchStorage(folder: string): Promise<void> {
   await attempt(['memory for 500 sessions and 200 MB of transcripts'], () => benchMemory(join(folder, 'busy')));
   await benchCheckpoints('500 sessions', join(folder, 'busy'));
   await benchCheckpoints('10,000 sessions', large);
-  await benchManyTurns(join(folder, 'turns'));
   for (const one of abandoned.splice(0)) await one.close();
 }
 

@@ -200,7 +200,7 @@ const mutations: Mutation[] = [
   {
     name: 'what an agent started left behind',
     file: 'agents/hosts.ts',
-    find: 'await endMarked(hostId, { grace: 500, ...(keeper ? { keeper } : {}) });',
+    find: 'await endMarked(hostId, { grace: this.#options.endGrace ?? 500, ...(keeper ? { keeper } : {}) });',
     replace: "[] as ProcessIdentity[];\n    if (keeper) process.kill(keeper.pid, 'SIGKILL');",
     tests: ['faults/agents'],
   },

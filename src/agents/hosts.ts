@@ -26,6 +26,8 @@ export interface HostsOptions {
   /** Epoch of the storage: a host takes orders from the newest owner only. */
   epoch: number;
   newId: IdSource;
+  /** Milliseconds that what a host started has to clear up before it is ended by force; 500 unless a test can't be hurried. */
+  endGrace?: number;
   events: HostClientEvents;
   log: Log;
   /** The defaults unless a test can't wait for them. */
@@ -154,7 +156,7 @@ export class Hosts implements AgentHosts {
     const file = this.#read(hostId);
     const keeper = identityIn(file);
     this.#clients.get(hostId)?.disconnect();
-    const left = await endMarked(hostId, { grace: 500, ...(keeper ? { keeper } : {}) });
+    const left = await endMarked(hostId, { grace: this.#options.endGrace ?? 500, ...(keeper ? { keeper } : {}) });
     if (left.length > 0)
       this.#options.log(
         `The system did not end what the agent host ${hostId} started: ${left.map(({ pid }) => pid).join(', ')}. Restart the machine if it gets in the way.`,

@@ -182,9 +182,6 @@ export class Provisioner {
       signal.throwIfAborted();
       if (away) throw new WorktreeError(`The disk of ${branch.worktreePath} is not there now. Connect it, then retry.`);
       if (gone) throw new Error(`The folder ${branch.worktreePath} is gone. Retry to make it again.`);
-      // Copying and setup write in the worktree, where an agent of another window may be at work.
-      if (branch.worktreePath !== null && !gitSteps.has(step)) held = await claim(worktreeClaim(branch.worktreePath), signal);
-      signal.throwIfAborted();
       const patch = await (this.#options.steps ?? realSteps)[step]({
         branch,
         signal,
@@ -192,6 +189,12 @@ export class Provisioner {
         ownCheckouts: ownCheckouts(),
         hasRun: this.#hasRun(branch.id),
         names: this.#otherNames(branch),
+        claim: async () => {
+          held ??= await claim(worktreeClaim(branch.worktreePath as string), signal, () =>
+            this.#options.log(`Preparing ${branch.name} waits: something else writes in its worktree.`),
+          );
+          signal.throwIfAborted();
+        },
         log: this.logOf(branch.id),
         save: (part) => this.#options.store.commit((tx) => tx.update('branch', branch.id, part)),
       });

@@ -205,7 +205,7 @@ describe('What is frozen, or has lost its ground', function () {
     };
 
     it('that have no turn any more are ended beside each other: one that is slow to end holds up none (W10)', async () => {
-      const hosts = makeHosts();
+      const hosts = makeHosts({ endGrace: 60_000 });
       const trace = join(folder, 'trace');
       writeFileSync(trace, '');
       const count = 4;

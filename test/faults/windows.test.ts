@@ -92,7 +92,7 @@ describe('Several windows, and what is left of earlier ones', () => {
     const third = await note(two, `append ${trace} third`);
     const told = async () =>
       (await readTranscript(transcriptPath(two.engine.folder, second.sessionId))).some(
-        (entry) => entry.type === 'notice' && /another window runs an agent in this worktree/.test(entry.text),
+        (entry) => entry.type === 'notice' && /Waiting: something else writes in this worktree/.test(entry.text),
       );
     let says = false;
     await until(

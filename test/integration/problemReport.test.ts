@@ -47,7 +47,7 @@ describe('A problem report', () => {
       ' starting, branch 1',
       'manifest.json: ',
       'mode 600',
-      'transcripts: 1 files',
+      'transcripts: 2 files',
       'owner, epoch 1, store open',
     ])
       assert.ok(text.includes(part), part);

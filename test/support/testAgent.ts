@@ -55,8 +55,9 @@ const app = agent({ name: 'test-agent' })
   .onRequest(methods.agent.session.prompt, ({ params, client }) => obey(params.sessionId, params.prompt, client))
   .onNotification(methods.agent.session.cancel, ({ params }) => cancels.get(params.sessionId)?.abort());
 
-/** Where TEST_AGENT_WAITS names a file, the agent is not there before that file is. */
+/** Where TEST_AGENT_WAITS names a file, the agent is not there before that file is. TEST_AGENT_PID: where it writes its pid. */
 async function mayStart(): Promise<object> {
+  if (process.env.TEST_AGENT_PID) writeFileSync(process.env.TEST_AGENT_PID, String(process.pid));
   if (process.env.TEST_AGENT_WAITS) await untilThere(process.env.TEST_AGENT_WAITS);
   return {};
 }

@@ -171,7 +171,7 @@ describe('The sidebar', () => {
     await window.page.keyboard.press('Enter');
     const dialog = window.page.locator('.monaco-dialog-box');
     await dialog.filter({ hasText: '1 file has uncommitted changes, which would be lost (unsaved.txt)' }).waitFor();
-    await dialog.getByRole('button', { name: 'Remove and Lose Changes' }).click();
+    await dialog.getByRole('button', { name: 'Remove and Lose Work' }).click();
     await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).waitFor();
     assert.ok(git(workbench.repository, 'branch', '--list', 'ui/one'));
   });

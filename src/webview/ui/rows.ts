@@ -3,6 +3,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { visible } from '../../model/visibleText.ts';
 import type { BranchInfo, branchActions, Row, turnActions } from '../protocol.ts';
 import { permissionButtons } from './conversation.ts';
+import { plainOf } from './markdown.ts';
 import { icon, iconButton, rowIcon, statsOf, timeOf } from './parts.ts';
 
 export interface RowContext {
@@ -132,6 +133,6 @@ export function provisioningView(branch: BranchInfo, { readOnly, logs, act, togg
           : nothing
     }
     ${failed ? html`<p class="problem">${visible(branch.error ?? '')}</p>` : nothing}
-    ${log === undefined ? nothing : html`<pre class="output" tabindex="0" aria-label="Setup log">${visible(log)}</pre>`}
+    ${log === undefined ? nothing : html`<pre class="output" tabindex="0" aria-label="Setup log">${plainOf(log)}</pre>`}
   </div>`;
 }

@@ -27,12 +27,14 @@ import type { Step } from './step.ts';
 
 const includeFile = '.worktreeinclude';
 
-export const copyFiles: Step = async ({ branch, settings, signal }) => {
+export const copyFiles: Step = async ({ branch, settings, signal, claim }) => {
   const worktree = branch.worktreePath as string;
   const source = sourceCheckout(branch);
   if (source === null) return {}; // Bare, and no checkout is open: there is nothing to copy from.
   const git = new Git(source, { signal });
-  for (const path of await included(git, settings.include)) {
+  const files = await included(git, settings.include);
+  if (files.length > 0 || settings.symlinkDirectories.length > 0) await claim();
+  for (const path of files) {
     signal.throwIfAborted();
     await copyInto(source, worktree, path);
   }

@@ -16,11 +16,12 @@ import { linksOf, prepared } from '../preparation.ts';
 import type { SetupCommand } from '../settings.ts';
 import type { Step } from './step.ts';
 
-export const runSetup: Step = async ({ branch, settings, signal, log }) => {
+export const runSetup: Step = async ({ branch, settings, signal, log, claim }) => {
   await endMarked(setupMark(branch)); // A command of an earlier window may still run.
   const git = new Git(branch.worktreePath as string, { signal });
   const links = linksOf(branch);
   const commands = settings.setup.filter(({ wait }) => wait);
+  if (commands.length > 0) await claim();
   // Of a worktree that was there before, what is changed in it is the user's, not setup's.
   const before = commands.length > 0 ? await snapshot(git, await worktreeState(git), links) : undefined;
   for (const command of commands) await runCommand(branch, command, log, signal);

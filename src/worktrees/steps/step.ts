@@ -11,6 +11,8 @@ export interface StepContext {
   ownCheckouts: string[];
   /** Names of the repository's other branches in Branchline, in lower case. */
   names: ReadonlySet<string>;
+  /** To be called before the first write in the worktree, where an agent of another window may be at work: resolves when nobody else writes there. */
+  claim: () => Promise<void>;
   /** Ends the step; it then rejects. */
   signal: AbortSignal;
   /** File that takes what the step's commands print. */
