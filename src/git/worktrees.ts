@@ -1,10 +1,10 @@
 /** git's worktrees: which there are, and what one of them is at. Nothing of another worktree is ever changed (no `prune`). */
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { WorktreeError } from '../model/errors.ts';
 import type { Git } from './git.ts';
 import { type Operation, operationUnderWay } from './operations.ts';
-import { commonFolderOf, findRepository, gitFolderOf } from './repository.ts';
+import { commonFolderOf, commonFolderOfRepository, findRepository, gitFolderOf } from './repository.ts';
 import { type Status, statusOf } from './status.ts';
 import { gitVersion, isAtLeast } from './version.ts';
 
@@ -68,6 +68,31 @@ function readText(path: string): string | undefined {
     return readFileSync(path, 'utf8');
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Puts the `.git` file of a linked worktree back where an agent deleted it: git's entry still names the place. What `git worktree repair`
+ * does for all worktrees at once is done for this one alone.
+ */
+export function mendGitFile(folder: string, repository: string): void {
+  const file = join(folder, '.git');
+  if (lstatSync(file, { throwIfNoEntry: false }) || !lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  const entries = join(commonFolderOfRepository(repository), 'worktrees');
+  for (const name of listed(entries)) {
+    const entry = join(entries, name);
+    const named = readText(join(entry, 'gitdir'))?.trim();
+    if (!named || resolve(entry, named) !== file) continue;
+    writeFileSync(file, `gitdir: ${entry}\n`, { flag: 'wx' });
+    return;
+  }
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

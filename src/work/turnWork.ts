@@ -20,7 +20,7 @@ import {
   snapshot,
   turnRef,
 } from '../git/trees.ts';
-import { isOnBranch, type WorktreeState, worktreeState } from '../git/worktrees.ts';
+import { isOnBranch, mendGitFile, type WorktreeState, worktreeState } from '../git/worktrees.ts';
 import { WorktreeError } from '../model/errors.ts';
 import type { Beginning, Commit, Conclusion, HeldCommit, Work } from '../model/work.ts';
 
@@ -39,11 +39,7 @@ export async function begin(
   git: Git,
   { turnId, title, repository, branch, links, now }: BeginOrder,
 ): Promise<Beginning & { state: WorktreeState }> {
-  const state = await worktreeState(git);
-  if (findRepository(git.folder)?.repository !== repository)
-    throw new WorktreeError(
-      `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
-    );
+  const state = await stateOf(git, repository);
   if (!isOnBranch(state, branch)) throw new WorktreeError(offBranch(git.folder, branch, state));
   const before = await snapshot(git, state, links);
   await removeOldIndexes(state.gitFolder, now);
@@ -56,6 +52,16 @@ export async function begin(
     operation: operation ? { kind: operation.kind, id: operation.id } : null,
     state,
   };
+}
+
+/** What the worktree is at; of another repository, whose `.git` took the place of ours, nothing is asked. Rejects with WorktreeError then. */
+async function stateOf(git: Git, repository: string): Promise<WorktreeState> {
+  mendGitFile(git.folder, repository);
+  if (findRepository(git.folder)?.repository !== repository)
+    throw new WorktreeError(
+      `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
+    );
+  return worktreeState(git);
 }
 
 function offBranch(folder: string, branch: string, { branch: other, operation }: WorktreeState): string {
@@ -77,6 +83,7 @@ export interface HeldTurn {
 export interface ConcludeOrder {
   turnId: string;
   title: string;
+  repository: string;
   branch: string;
   links: readonly string[];
   beginning: Beginning;
@@ -93,7 +100,7 @@ export interface ConcludeOrder {
 /** The work of a turn that has ended. Rejects with WorktreeError where the worktree is gone, with GitError where git was stopped. */
 export async function conclude(git: Git, order: ConcludeOrder): Promise<Conclusion> {
   const { beginning, links } = order;
-  const state = await worktreeState(git);
+  const state = await stateOf(git, order.repository);
   const changed = changedWithout(state.changed, links);
   const isUntouched = changed.length === 0 && state.head === beginning.head && beginning.tree === beginning.head;
   if (isUntouched && state.head !== undefined && !state.operation) return nothing(state.head, state);
@@ -113,6 +120,9 @@ const noWork: Work = { files: 0, added: 0, removed: 0 };
 function nothing(head: string, state: WorktreeState): Conclusion {
   return { head, tree: head, work: { ...noWork, ...innerOf(state) }, commit: null, settled: [] };
 }
+
+/** What is known of a turn whose work can't be looked at: that it ends where it began, as far as anybody knows. */
+export const unseen = ({ head, tree }: Beginning): Conclusion => ({ head, tree, work: noWork, commit: null, settled: [] });
 
 /** Repositories inside that hold something which no commit of the branch can. */
 function innerOf({ embedded, submodules }: WorktreeState): Pick<Work, 'inner'> {
