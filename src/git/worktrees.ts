@@ -97,7 +97,9 @@ function listed(folder: string): string[] {
 }
 
 /** Everything that is asked of a worktree before and after a turn. */
-export interface WorktreeState extends Status {
+export interface WorktreeState extends Omit<Status, 'newRepositories'> {
+  /** Repositories inside that somebody staged and that are no submodules: a commit of ours leaves them out. They are `embedded`, too. */
+  hulls: string[];
   operation: Operation | undefined;
   gitFolder: string;
 }
@@ -109,8 +111,31 @@ export async function worktreeState(git: Git): Promise<WorktreeState> {
     throw new WorktreeError(
       `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
     );
-  const status = await statusOf(git);
-  return { ...status, gitFolder, operation: await operationUnderWay(git, gitFolder) };
+  const { newRepositories, ...status } = await statusOf(git);
+  const known = newRepositories.length > 0 ? await submodulePaths(git) : undefined;
+  const submodules = newRepositories.filter(({ path }) => known?.has(path));
+  const hulls = newRepositories.flatMap(({ path }) => (known?.has(path) ? [] : [path]));
+  return {
+    ...status,
+    changed: [...status.changed, ...submodules],
+    embedded: [...status.embedded, ...hulls],
+    hulls,
+    gitFolder,
+    operation: await operationUnderWay(git, gitFolder),
+  };
+}
+
+/** What `.gitmodules` names (gitmodules(5)): from there its content can be had by others. */
+export async function submodulePaths(git: Git): Promise<Set<string>> {
+  const output = await git.answer(
+    'config',
+    '--file',
+    join(git.folder, '.gitmodules'),
+    '-z',
+    '--get-regexp',
+    '^submodule\\..*\\.path$',
+  );
+  return new Set((output ?? '').split('\0').flatMap((entry) => (entry === '' ? [] : [entry.slice(entry.indexOf('\n') + 1)])));
 }
 
 /** True when the worktree works on this branch: it is checked out, or a rebase of it is under way. */

@@ -126,7 +126,7 @@ export const unseen = ({ head, tree }: Beginning): Conclusion => ({ head, tree, 
 
 /** Repositories inside that hold something which no commit of the branch can. */
 function innerOf({ embedded, submodules }: WorktreeState): Pick<Work, 'inner'> {
-  const inner = [...embedded, ...submodules.flatMap(({ path, content }) => (content ? [path] : []))];
+  const inner = [...new Set([...embedded, ...submodules.flatMap(({ path, content }) => (content ? [path] : []))])];
   return inner.length > 0 ? { inner } : {};
 }
 
