@@ -80,6 +80,7 @@ export class WorkActions {
         links,
         beginning: { head: turn.startSha, tree: turn.startTree, operation: null },
         end,
+        endHead: turn.endSha ?? undefined,
         message: message ?? commitMessage(this.#options.commitTemplate(), { turn, session, branch }),
       });
       if (commit?.state !== 'made') {
@@ -100,7 +101,7 @@ export class WorkActions {
       const settled = await settledBy(git, others, left);
       const work = turn.work && { ...withoutRef(turn.work), ...(isUnseen(turn) ? { files: commit.files } : {}) };
       await this.#settled(turnId, { commit, work, endSha: commit.sha, endTree: end }, settled, commit.sha);
-      await this.#dropRefs(git, [turnId, ...settled]);
+      await this.#dropRef(git, turn, end, commit.sha);
       return { sha: commit.sha, files: commit.files };
     });
   }
@@ -133,7 +134,6 @@ export class WorkActions {
       });
       await writeBack(git, turn.startTree, discarded);
       await this.#settled(turnId, { commit: null, work: turn.work && withoutRef(turn.work) }, [], '');
-      await this.#dropRefs(git, [turnId]);
       return { discarded: discarded.map(({ path }) => path), kept };
     });
   }
@@ -202,6 +202,7 @@ export class WorkActions {
       links,
       beginning: { head: now.head ?? null, tree: now.tree, operation: null },
       end: tree,
+      endHead: undefined,
       only: new Set(committed),
       message,
     });
@@ -269,12 +270,14 @@ export class WorkActions {
     });
   }
 
-  /** A ref that keeps what a commit has by now is of no use. */
-  async #dropRefs(git: Git, turnIds: readonly string[]): Promise<void> {
-    for (const id of turnIds)
-      await git
-        .run('update-ref', '-d', turnRef(id))
-        .catch((error) => this.#options.log(`Removing ${turnRef(id)}: ${messageOf(error)}`, 'warn'));
+  /** Takes away a ref that keeps only what commits have by now. Else a turn is looked at, and gone back, by the contents that it keeps. */
+  async #dropRef(git: Git, { id, startSha, startTree }: Turn, end: string, sha: string): Promise<void> {
+    try {
+      const [before, after] = [await git.ask('rev-parse', `${end}^{tree}`), await git.ask('rev-parse', `${sha}^{tree}`)];
+      if (startTree === startSha && before === after) await git.run('update-ref', '-d', turnRef(id));
+    } catch (error) {
+      this.#options.log(`Removing ${turnRef(id)}: ${messageOf(error)}`, 'warn');
+    }
   }
 }
 

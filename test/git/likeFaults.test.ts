@@ -263,6 +263,21 @@ describe('git: repositories inside', () => {
       await refused(cell, turn.branchId, /app is a repository of its own/);
     }));
 
+  it('one that the agent committed itself is counted', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `${makeInner('app')}; git add app; git commit --quiet -m Hull` });
+      await refused(cell, turn.branchId, /app is a repository of its own with 1 commit that is nowhere else/);
+    }));
+
+  it('a submodule that the agent added is committed as one', () =>
+    inCell('with a submodule', async (cell) => {
+      const turn = await cell.completed({
+        prompt: `git -c protocol.file.allow=always submodule --quiet add --name other '${cell.beside('inner')}' other`,
+      });
+      cell.assertCommitted(turn, ['.gitmodules', 'other']);
+      assert.equal(turn.work?.inner, undefined);
+    }));
+
   it('a commit in a submodule that only this worktree has is counted, also when the branch records it', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({
