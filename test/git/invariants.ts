@@ -92,7 +92,10 @@ export function assertUntouched(made: MadeRepository, before: Seen, own: readonl
   if (made.neighbours) {
     assert.equal(statusAway(made), before.away);
     made.neighbours.plugIn();
-    assert.match(git(made.neighbours.away, 'status', '--porcelain'), /^A {2}staged\.txt\n\?\? loose\.txt$/);
+    assert.match(
+      git(made.neighbours.away, 'status', '--porcelain', '--untracked-files=all'),
+      /^A {2}staged\.txt\n\?\? loose\.txt$/,
+    );
   }
   git(made.open, 'fsck', '--no-dangling', '--no-progress');
   assert.deepEqual(leftovers(commonFolder(made.open)), [], 'no file of ours and no lock is left in the git directory');

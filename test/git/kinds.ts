@@ -235,6 +235,17 @@ export const kinds: readonly Kind[] = [
     },
   },
   {
+    name: 'shallow clone',
+    make: (folder) => {
+      const source = init(folder, { name: 'source' });
+      git(source, 'commit', '--quiet', '--allow-empty', '--message', 'Second');
+      git(folder, 'clone', '--quiet', '--depth=1', `file://${source}`, 'repo');
+      const open = join(folder, 'repo');
+      identify(open);
+      return alone(open);
+    },
+  },
+  {
     name: 'filters',
     make: (folder) => {
       // Stored is another content than the one that is worked with, as with git-lfs and git-crypt.
@@ -267,7 +278,7 @@ export const kinds: readonly Kind[] = [
     make: (folder) => {
       const refuse = join(folder, 'refuse');
       const open = init(folder);
-      script(join(open, '.githooks', 'commit-msg'), refusing(refuse), 'echo "Checked: yes" >> "$1"');
+      script(join(open, '.githooks', 'commit-msg'), refusing(refuse), 'printf "\\nChecked: yes\\n" >> "$1"');
       // Reformats what is staged, and stages it itself, as lint-staged does.
       script(
         join(open, '.githooks', 'pre-commit'),
@@ -329,6 +340,50 @@ export const kinds: readonly Kind[] = [
           LANGUAGE: 'de',
         },
       };
+    },
+  },
+  {
+    name: 'odd configuration',
+    make: (folder) => {
+      const open = init(folder);
+      const hangs = script(join(folder, 'hangs'), 'exec sleep 300');
+      const fails = script(join(folder, 'fails'), 'exit 1');
+      writeFileSync(join(folder, 'template'), '# of the message\n');
+      // What people have in theirs, and what only programs that read words for people fall over.
+      const settings: Record<string, string> = {
+        'add.ignoreErrors': 'true',
+        'branch.autoSetupMerge': 'always',
+        'color.ui': 'always',
+        'column.ui': 'always',
+        'commit.cleanup': 'scissors',
+        'commit.template': join(folder, 'template'),
+        'commit.verbose': 'true',
+        'core.abbrev': '4',
+        'core.editor': hangs,
+        'core.logAllRefUpdates': 'false',
+        'core.pager': hangs,
+        'core.safecrlf': 'true',
+        'core.sharedRepository': 'group',
+        'diff.external': fails,
+        'diff.ignoreSubmodules': 'all',
+        'diff.mnemonicPrefix': 'true',
+        'diff.noprefix': 'true',
+        'diff.renames': 'copies',
+        'feature.experimental': 'true',
+        'i18n.commitEncoding': 'ISO-8859-1',
+        'log.showSignature': 'true',
+        'merge.conflictStyle': 'diff3',
+        'pager.status': hangs,
+        'status.relativePaths': 'true',
+        'status.showUntrackedFiles': 'no',
+        'worktree.guessRemote': 'true',
+      };
+      const text = Object.entries(settings).map(([name, value]) => {
+        const [section, key] = name.split('.');
+        return `[${section}]\n\t${key} = ${value}\n`;
+      });
+      appendFileSync(join(open, '.git', 'config'), text.join(''));
+      return { ...alone(open), environment: { GIT_PAGER: hangs, GIT_EXTERNAL_DIFF: fails, GIT_DIFF_OPTS: '-u0' } };
     },
   },
   {

@@ -412,6 +412,7 @@ describe('git: what agents do with it themselves', () => {
       cell.assertCommitted(turn, ['one.txt']);
       await cell.completed({ kind: 'note', prompt: 'echo again >> note.txt; git gc --quiet --prune=now' });
       git(cell.made.open, 'gc', '--quiet', '--prune=now');
+      cell.seeAgain(); // It writes all reflogs anew.
       for (const [one, paths] of [
         [note, ['README.md', 'note.txt']],
         [turn, ['one.txt']],
@@ -445,8 +446,11 @@ describe('git: what agents do with it themselves', () => {
       assert.equal(inWorktree(cell, 'one.txt'), '1\n');
       assert.throws(() => cell.git('rev-parse', '--verify', 'HEAD'), 'nothing is committed in the other one');
       assert.match(cell.said(turn) ?? turn.error?.message ?? 'nothing', /not a worktree.*any more|work is in the worktree/);
+      await (await cell.owner()).queue.resume(turn.branchId);
       const next = await cell.run({ prompt: 'echo 2 > two.txt' });
-      assert.equal(next.state === 'failed' || next.state === 'queued', true);
+      assert.equal(next.state, 'failed');
+      assert.match(next.error?.message ?? '', /is not a worktree of this repository any more\. Move that folder away and retry/);
+      assert.ok(!existsSync(join(cell.worktree, 'two.txt')));
     }));
 
   it('delete the worktree: the turn ends, and the next one has it made again', () =>
