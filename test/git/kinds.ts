@@ -200,7 +200,7 @@ export const kinds: readonly Kind[] = [
       writeFiles(open, content);
       const mend = () => {
         git(open, 'add', '--all');
-        git(open, 'commit', '--quiet', '--message', 'First');
+        git(open, 'commit', '--quiet', '--no-verify', '--message', 'First');
       };
       return { ...alone(open), lacks: { said: /no commit yet.*Make a first commit, then retry/, mend } };
     },
