@@ -14,6 +14,7 @@ const suites: Record<string, string[]> = {
   unit: ['mocha', 'test/unit/**/*.test.ts'],
   integration: ['mocha', '--parallel', '--jobs', '2', 'test/integration/**/*.test.ts'],
   faults: ['mocha', '--parallel', '--jobs', '2', 'test/faults/**/*.test.ts'],
+  git: ['mocha', '--parallel', '--jobs', '2', 'test/git/**/*.test.ts'],
   host: ['node', 'scripts/hostTests.ts'],
   package: ['node', 'scripts/package.ts'],
   ui: ['mocha', 'test/ui/**/*.test.ts'],

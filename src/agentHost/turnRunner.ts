@@ -26,7 +26,7 @@ import { endMarked } from '../platform/processes.ts';
 import { readAttachment } from '../store/attachments.ts';
 import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
-import { begin, conclude } from '../work/turnWork.ts';
+import { begin, conclude, unseen } from '../work/turnWork.ts';
 import { AgentProcess } from './agentProcess.ts';
 import { PermissionBook } from './permissionBook.ts';
 import type { Job, PermissionPolicy, TurnStatus } from './protocol.ts';
@@ -316,9 +316,10 @@ export class TurnRunner {
     return conclude(this.#git(job, { signal: undefined }), { ...concludeOrder(job, beginning), commits: false });
   }
 
-  async #heldBecauseOf(job: Job, beginning: Beginning, error: unknown): Promise<Conclusion | undefined> {
-    const kept = await this.#keepOnly(job, beginning).catch(() => undefined);
-    return kept && { ...kept, commit: { state: 'held', why: 'stopped', said: messageOf(error) } };
+  /** Where nothing can be looked at, it is told all the same that nothing was committed. */
+  async #heldBecauseOf(job: Job, beginning: Beginning, error: unknown): Promise<Conclusion> {
+    const kept = await this.#keepOnly(job, beginning).catch(() => unseen(beginning));
+    return { ...kept, commit: { state: 'held', why: 'stopped', said: messageOf(error) } };
   }
 
   #writeConclusion({ attempt, turnId }: Job, conclusion: Conclusion): void {
@@ -602,6 +603,7 @@ async function promptBlocks(job: Job, acceptsImages: boolean): Promise<ContentBl
 const concludeOrder = (job: Job, beginning: Beginning) => ({
   turnId: job.turnId,
   title: job.title,
+  repository: job.repository,
   branch: job.branch,
   links: job.links,
   message: job.commitMessage ?? job.title,

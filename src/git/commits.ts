@@ -31,6 +31,7 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
   const file = join(state.gitFolder, `branchline-message-${randomId()}`);
   let isStaged = false;
   try {
+    await unstage(git, state);
     await stage(git, paths, { raw: false });
     isStaged = true;
     const wanted = new Set(paths.map(({ path }) => path));
@@ -50,6 +51,13 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
   } finally {
     await rm(file, { force: true });
   }
+}
+
+/** Takes repositories that somebody staged out of the index again: without their content they are in no commit of ours. */
+async function unstage(git: Git, { head, hulls }: WorktreeState): Promise<void> {
+  if (hulls.length === 0) return;
+  const command = head === undefined ? ['rm', '--cached', '--force'] : ['reset'];
+  await git.feed(nulled(hulls), '--literal-pathspecs', ...command, '--quiet', ...fromInput);
 }
 
 /** Takes what a hook changed while the last commit of ours was made into that commit. */

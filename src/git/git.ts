@@ -90,10 +90,15 @@ export class Git {
     return this.#run((git) => git.raw(args), Buffer.from(input));
   }
 
-  /** First line of the output, or undefined where git answers no. An error is never taken for a no. */
+  /** First line of the output, or undefined where git answers no. */
   async ask(...args: string[]): Promise<string | undefined> {
+    return (await this.answer(...args))?.split('\n')[0] || undefined;
+  }
+
+  /** The output, or undefined where git answers no. An error is never taken for a no. */
+  async answer(...args: string[]): Promise<string | undefined> {
     try {
-      return (await this.run(...args)).split('\n')[0] || undefined;
+      return await this.run(...args);
     } catch (error) {
       if (error instanceof GitError && error.exitCode === no) return undefined;
       throw error;

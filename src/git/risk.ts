@@ -53,6 +53,8 @@ export interface RiskOrder {
   links: readonly string[];
   /** Ignored files and folders that were there when the worktree was ready: made by us or by setup. */
   prepared: readonly string[];
+  /** The commit that the branch was made from: what it records of submodules came from elsewhere. */
+  base: string | null;
   /** Content after setup; what is still the same is nobody's work. */
   setupTree: string | null;
   /** A checkout of the repository to compare ignored files with. */
@@ -67,7 +69,7 @@ export async function atRisk(git: Git, order: RiskOrder): Promise<AtRisk> {
     await uncommittedIn(git, state, order),
     await countNot(git, `refs/heads/${order.branch}`, [`--exclude=refs/heads/${order.branch}`, '--branches', '--remotes']),
     state.head === undefined ? 0 : await countNot(git, state.head, ['--branches', '--tags', '--remotes']),
-    await innerRisks(git, state, ignoredPaths),
+    await innerRisks(git, state, ignoredPaths, order.base ?? undefined),
   ];
   return {
     uncommitted,
@@ -98,8 +100,16 @@ async function countNot(git: Git, revision: string, not: readonly string[]): Pro
   return Number((await git.run('rev-list', '--count', revision, '--not', ...not)).trim());
 }
 
-/** Submodules, and folders that are repositories of their own, also in ignored folders. */
-async function innerRisks(git: Git, state: WorktreeState, ignored: readonly string[]): Promise<InnerRisk[]> {
+/**
+ * Submodules, and folders that are repositories of their own, also in ignored folders. `known`: a revision whose recorded commits came
+ * from elsewhere. One that the branch itself records may be in this worktree alone.
+ */
+async function innerRisks(
+  git: Git,
+  state: WorktreeState,
+  ignored: readonly string[],
+  known: string | undefined,
+): Promise<InnerRisk[]> {
   const recorded = (await git.run('ls-files', '--stage', '-z'))
     .split('\0')
     .flatMap((line) => (line.startsWith('160000 ') ? [line.slice(line.indexOf('\t') + 1)] : []));
@@ -107,13 +117,12 @@ async function innerRisks(git: Git, state: WorktreeState, ignored: readonly stri
   for (const path of ignored) if (path.endsWith('/')) hidden.push(...(await repositoriesBelow(git.folder, path.slice(0, -1))));
   const risks: InnerRisk[] = [];
   for (const path of new Set([...recorded, ...state.embedded, ...hidden])) {
-    const risk = await innerRisk(git, path, new Set(recorded).has(path));
-    risks.push(...risk);
+    risks.push(...(await innerRisk(git, path, known)));
   }
   return risks;
 }
 
-async function innerRisk(outer: Git, path: string, isSubmodule: boolean): Promise<InnerRisk[]> {
+async function innerRisk(outer: Git, path: string, known: string | undefined): Promise<InnerRisk[]> {
   const folder = join(outer.folder, path);
   const gitFolder = gitFolderOf(folder);
   if (!gitFolder) return []; // Not checked out.
@@ -123,17 +132,16 @@ async function innerRisk(outer: Git, path: string, isSubmodule: boolean): Promis
   const state = await worktreeState(git);
   const all = livesElsewhere ? ['HEAD'] : ['--all', 'HEAD'];
   const revisions = state.head === undefined ? (livesElsewhere ? [] : ['--all']) : all;
-  const known = livesElsewhere ? ['--branches', '--tags', '--remotes'] : ['--remotes'];
-  // What the outer repository's recorded commit names came from elsewhere, as far as anybody knows.
-  const recorded = isSubmodule ? await outer.ask('rev-parse', '--verify', '--quiet', `HEAD:${path}`) : undefined;
+  const elsewhere = livesElsewhere ? ['--branches', '--tags', '--remotes'] : ['--remotes'];
+  const recorded = known === undefined ? undefined : await outer.ask('rev-parse', '--verify', '--quiet', `${known}:${path}`);
   const isHere = recorded !== undefined && (await git.commit(recorded)) !== undefined;
   const commits =
     revisions.length === 0
       ? 0
-      : Number((await git.run('rev-list', '--count', ...revisions, '--not', ...known, ...(isHere ? [recorded] : []))).trim());
+      : Number((await git.run('rev-list', '--count', ...revisions, '--not', ...elsewhere, ...(isHere ? [recorded] : []))).trim());
   const own: InnerRisk = { path, uncommitted: state.changed.length + state.embedded.length, commits };
   const deeper: InnerRisk[] = [];
-  for (const inner of await innerRisks(git, state, await ignoredIn(git, [])))
+  for (const inner of await innerRisks(git, state, await ignoredIn(git, []), commits === 0 ? 'HEAD' : undefined))
     deeper.push({ ...inner, path: `${path}/${inner.path}` });
   return [...(own.uncommitted > 0 || own.commits > 0 ? [own] : []), ...deeper];
 }

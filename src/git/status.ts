@@ -33,6 +33,8 @@ export interface Status {
   submodules: InnerChange[];
   /** Folders that are repositories of their own and known to nobody (git shows them as one untracked folder). */
   embedded: string[];
+  /** Repositories inside that are staged and not in HEAD: new submodules, or hulls (a commit is recorded and its content is nowhere). */
+  newRepositories: ChangedPath[];
 }
 
 /** What `git status` says. Ignored files are not in it. */
@@ -52,7 +54,7 @@ export async function statusOf(git: Git): Promise<Status> {
 
 /** Parses `git status --porcelain=v2 --branch -z` (git-status(1)). */
 export function parseStatus(output: string): Status {
-  const status: Status = { head: undefined, branch: undefined, changed: [], submodules: [], embedded: [] };
+  const status: Status = { head: undefined, branch: undefined, changed: [], submodules: [], embedded: [], newRepositories: [] };
   const fields = output.split('\0');
   for (let index = 0; index < fields.length; index += 1) {
     const field = fields[index] as string;
@@ -110,8 +112,19 @@ function changedPath(status: Status, field: string, before: number): void {
     if (inner.commit || inner.content) status.submodules.push(inner);
     if (x === '.' && !inner.commit && y === 'M') return; // Nothing that this repository could record.
   }
-  status.changed.push({ path, staged: x !== '.', unstaged: y !== '.', untracked: false, unmerged: false, sides: undefined });
+  const isNewRepository = field.slice(10, 16) !== gitlink && field.slice(17, 23) === gitlink;
+  (isNewRepository ? status.newRepositories : status.changed).push({
+    path,
+    staged: x !== '.',
+    unstaged: y !== '.',
+    untracked: false,
+    unmerged: false,
+    sides: undefined,
+  });
 }
+
+/** Mode of a repository inside (git-fast-import(1)). */
+const gitlink = '160000';
 
 /** What stands behind the first `count` fields. A path may hold spaces. */
 function rest(field: string, count: number): string {

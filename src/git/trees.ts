@@ -35,8 +35,9 @@ export async function snapshot(git: Git, state: WorktreeState, links: readonly s
     await copyFile(join(state.gitFolder, 'index'), index).catch(() => undefined); // Without one, git begins with an empty one.
     const own = git.with({ environment: { GIT_INDEX_FILE: index } });
     const unreadable = await stage(own, changed);
-    // What links of ours led git to stage is taken out again.
+    // What links of ours led git to stage is taken out again, and repositories without their content.
     const linked = state.changed.filter((one) => one.staged && !changed.includes(one)).map(({ path }) => path);
+    linked.push(...state.hulls);
     if (linked.length > 0)
       await own.feed(nulled(linked), '--literal-pathspecs', 'rm', '--cached', '--quiet', '--ignore-unmatch', ...fromInput);
     const tree = (await own.run('write-tree', '--missing-ok')).trim(); // Of a partial clone, nothing is fetched for it.

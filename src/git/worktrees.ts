@@ -1,10 +1,10 @@
 /** git's worktrees: which there are, and what one of them is at. Nothing of another worktree is ever changed (no `prune`). */
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { WorktreeError } from '../model/errors.ts';
 import type { Git } from './git.ts';
 import { type Operation, operationUnderWay } from './operations.ts';
-import { commonFolderOf, findRepository, gitFolderOf } from './repository.ts';
+import { commonFolderOf, commonFolderOfRepository, findRepository, gitFolderOf } from './repository.ts';
 import { type Status, statusOf } from './status.ts';
 import { gitVersion, isAtLeast } from './version.ts';
 
@@ -71,8 +71,35 @@ function readText(path: string): string | undefined {
   }
 }
 
+/**
+ * Puts the `.git` file of a linked worktree back where an agent deleted it: git's entry still names the place. What `git worktree repair`
+ * does for all worktrees at once is done for this one alone.
+ */
+export function mendGitFile(folder: string, repository: string): void {
+  const file = join(folder, '.git');
+  if (lstatSync(file, { throwIfNoEntry: false }) || !lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  const entries = join(commonFolderOfRepository(repository), 'worktrees');
+  for (const name of listed(entries)) {
+    const entry = join(entries, name);
+    const named = readText(join(entry, 'gitdir'))?.trim();
+    if (!named || resolve(entry, named) !== file) continue;
+    writeFileSync(file, `gitdir: ${entry}\n`, { flag: 'wx' });
+    return;
+  }
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
 /** Everything that is asked of a worktree before and after a turn. */
-export interface WorktreeState extends Status {
+export interface WorktreeState extends Omit<Status, 'newRepositories'> {
+  /** Repositories inside that somebody staged and that are no submodules: a commit of ours leaves them out. They are `embedded`, too. */
+  hulls: string[];
   operation: Operation | undefined;
   gitFolder: string;
 }
@@ -84,8 +111,31 @@ export async function worktreeState(git: Git): Promise<WorktreeState> {
     throw new WorktreeError(
       `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
     );
-  const status = await statusOf(git);
-  return { ...status, gitFolder, operation: await operationUnderWay(git, gitFolder) };
+  const { newRepositories, ...status } = await statusOf(git);
+  const known = newRepositories.length > 0 ? await submodulePaths(git) : undefined;
+  const submodules = newRepositories.filter(({ path }) => known?.has(path));
+  const hulls = newRepositories.flatMap(({ path }) => (known?.has(path) ? [] : [path]));
+  return {
+    ...status,
+    changed: [...status.changed, ...submodules],
+    embedded: [...status.embedded, ...hulls],
+    hulls,
+    gitFolder,
+    operation: await operationUnderWay(git, gitFolder),
+  };
+}
+
+/** What `.gitmodules` names (gitmodules(5)): from there its content can be had by others. */
+export async function submodulePaths(git: Git): Promise<Set<string>> {
+  const output = await git.answer(
+    'config',
+    '--file',
+    join(git.folder, '.gitmodules'),
+    '-z',
+    '--get-regexp',
+    '^submodule\\..*\\.path$',
+  );
+  return new Set((output ?? '').split('\0').flatMap((entry) => (entry === '' ? [] : [entry.slice(entry.indexOf('\n') + 1)])));
 }
 
 /** True when the worktree works on this branch: it is checked out, or a rebase of it is under way. */

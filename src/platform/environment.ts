@@ -34,6 +34,15 @@ const gitLocal: ReadonlySet<string> = new Set([
 /** They change what a path on the command line means, so they are the business of whoever writes that command line. */
 const pathspecs = /^GIT_(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS$/;
 
+/**
+ * Who wrote a commit, and when, as `git commit` and `git rebase` tell their hooks and editor (git's builtin/commit.c), of which VS Code
+ * may be one. A name and address alone are the user's own; only a date shows that they belong to that one commit.
+ */
+function isOfAnotherCommit(name: string, source: NodeJS.ProcessEnv): boolean {
+  const who = /^GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL|DATE)$/.exec(name)?.[1];
+  return who !== undefined && source[`GIT_${who}_DATE`] !== undefined;
+}
+
 /** Windows takes names in any case. */
 const nameOf = (name: string): string => name.toUpperCase();
 
@@ -42,6 +51,7 @@ export function userEnvironment(source: NodeJS.ProcessEnv = process.env): NodeJS
   const environment: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(source)) {
     if (/^(VSCODE_|ELECTRON_|CHROME_DESKTOP$|APPLICATION_INSIGHTS|BRANCHLINE_)/.test(name)) continue;
+    if (isOfAnotherCommit(nameOf(name), source)) continue;
     if (gitLocal.has(nameOf(name)) || /^GIT_CONFIG_(KEY|VALUE)_\d+$/i.test(name) || pathspecs.test(nameOf(name))) continue;
     environment[name] = value;
   }

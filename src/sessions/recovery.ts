@@ -17,7 +17,7 @@ import { claim, worktreeClaim } from '../platform/claims.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { readTranscript, TranscriptWriter, transcriptPath } from '../store/transcripts.ts';
-import { conclude } from '../work/turnWork.ts';
+import { conclude, unseen } from '../work/turnWork.ts';
 import { linksOf } from '../worktrees/preparation.ts';
 import { commitMessage } from './commitMessage.ts';
 import { type Found, outcomeOf } from './outcome.ts';
@@ -134,9 +134,7 @@ export class TurnRecovery {
     } catch (error) {
       this.#options.log(`What a turn on ${branch.name} changed could not be looked at: ${messageOf(error)}`, 'warn');
       if (!commits) return null;
-      const { head, tree } = found.beginning;
-      const commit = { state: 'held' as const, why: 'stopped' as const, said: messageOf(error) };
-      return { head, tree, work: { files: 0, added: 0, removed: 0 }, commit, settled: [] };
+      return { ...unseen(found.beginning), commit: { state: 'held', why: 'stopped', said: messageOf(error) } };
     }
   }
 
@@ -230,6 +228,7 @@ export async function concludeInWorktree({
     return await conclude(new Git(worktree, { limit: concludeLimit, mark: `conclude-${turn.id}` }), {
       turnId: turn.id,
       title: session.title,
+      repository: branch.repository,
       branch: branch.name,
       links: linksOf(branch),
       beginning,

@@ -68,7 +68,8 @@ export class WorkActions {
     return this.#with(turnId, 'commit', async ({ turn, session, branch, git, links }) => {
       if (turn.commit?.state === 'made' && turn.work?.ref === undefined)
         throw new RefusedError('The work of this turn is committed already.');
-      if (turn.startTree === null || turn.endTree === null)
+      const end = await this.#endOf({ turn, branch, git, links });
+      if (turn.startTree === null || end === null)
         throw new RefusedError(
           "What this turn changed is not known, so it can't be committed for it. Commit it in the worktree.",
         );
@@ -78,7 +79,8 @@ export class WorkActions {
         branch: branch.name,
         links,
         beginning: { head: turn.startSha, tree: turn.startTree, operation: null },
-        end: turn.endTree,
+        end,
+        endHead: turn.endSha ?? undefined,
         message: message ?? commitMessage(this.#options.commitTemplate(), { turn, session, branch }),
       });
       if (commit?.state !== 'made') {
@@ -97,8 +99,9 @@ export class WorkActions {
             : [],
         );
       const settled = await settledBy(git, others, left);
-      await this.#settled(turnId, { commit, work: turn.work && withoutRef(turn.work), endSha: commit.sha }, settled, commit.sha);
-      await this.#dropRefs(git, [turnId, ...settled]);
+      const work = turn.work && { ...withoutRef(turn.work), ...(isUnseen(turn) ? { files: commit.files } : {}) };
+      await this.#settled(turnId, { commit, work, endSha: commit.sha, endTree: end }, settled, commit.sha);
+      await this.#dropRef(git, turn, end, commit.sha);
       return { sha: commit.sha, files: commit.files };
     });
   }
@@ -108,15 +111,16 @@ export class WorkActions {
    * can still be found until the time of keeping is over.
    */
   discard(turnId: string): Promise<{ discarded: string[]; kept: string[] }> {
-    return this.#with(turnId, 'discard', async ({ turn, session, git, links }) => {
-      if (turn.startTree === null || turn.endTree === null)
+    return this.#with(turnId, 'discard', async ({ turn, session, branch, git, links }) => {
+      const end = await this.#endOf({ turn, branch, git, links });
+      if (turn.startTree === null || end === null)
         throw new RefusedError("What this turn changed is not known, so it can't be taken back. Look at the worktree.");
       if (turn.commit?.state === 'held' && turn.commit.operation !== undefined) await abort(git, turn.commit.operation);
       const state = await worktreeState(git);
       const now = await snapshot(git, state, links);
       const changedNow = new Set(state.changed.map(({ path }) => path));
-      const changedSince = new Set((await difference(git, turn.endTree, now.tree)).map(({ path }) => path));
-      const work = new Set((await difference(git, turn.startTree, turn.endTree)).map(({ path }) => path));
+      const changedSince = new Set((await difference(git, end, now.tree)).map(({ path }) => path));
+      const work = new Set((await difference(git, turn.startTree, end)).map(({ path }) => path));
       const back = (await difference(git, now.tree, turn.startTree)).filter(({ path }) => work.has(path) && changedNow.has(path));
       const discarded = back.filter(({ path }) => !changedSince.has(path));
       const kept = back.filter(({ path }) => changedSince.has(path)).map(({ path }) => path);
@@ -130,7 +134,6 @@ export class WorkActions {
       });
       await writeBack(git, turn.startTree, discarded);
       await this.#settled(turnId, { commit: null, work: turn.work && withoutRef(turn.work) }, [], '');
-      await this.#dropRefs(git, [turnId]);
       return { discarded: discarded.map(({ path }) => path), kept };
     });
   }
@@ -199,10 +202,18 @@ export class WorkActions {
       links,
       beginning: { head: now.head ?? null, tree: now.tree, operation: null },
       end: tree,
+      endHead: undefined,
       only: new Set(committed),
       message,
     });
     return { undo, files: files.map(({ path }) => path), ...(commit?.state === 'made' ? { sha: commit.sha } : {}) };
+  }
+
+  /** The content at the end of a turn. One that could not be looked at then is what is there now, as long as nothing ran on the branch since; else null. */
+  async #endOf({ turn, branch, git, links }: Omit<AtWork, 'session'>): Promise<string | null> {
+    if (!isUnseen(turn)) return turn.endTree;
+    if (this.#since(turn, branch).some(({ id }) => id !== turn.id)) return null;
+    return (await snapshot(git, await worktreeState(git), links)).tree;
   }
 
   #since(turn: Turn, branch: Branch): Turn[] {
@@ -259,14 +270,20 @@ export class WorkActions {
     });
   }
 
-  /** A ref that keeps what a commit has by now is of no use. */
-  async #dropRefs(git: Git, turnIds: readonly string[]): Promise<void> {
-    for (const id of turnIds)
-      await git
-        .run('update-ref', '-d', turnRef(id))
-        .catch((error) => this.#options.log(`Removing ${turnRef(id)}: ${messageOf(error)}`, 'warn'));
+  /** Takes away a ref that keeps only what commits have by now. Else a turn is looked at, and gone back, by the contents that it keeps. */
+  async #dropRef(git: Git, { id, startSha, startTree }: Turn, end: string, sha: string): Promise<void> {
+    try {
+      const [before, after] = [await git.ask('rev-parse', `${end}^{tree}`), await git.ask('rev-parse', `${sha}^{tree}`)];
+      if (startTree === startSha && before === after) await git.run('update-ref', '-d', turnRef(id));
+    } catch (error) {
+      this.#options.log(`Removing ${turnRef(id)}: ${messageOf(error)}`, 'warn');
+    }
   }
 }
+
+/** True when what a turn left could not be looked at when it ended (`unseen` in `work/turnWork.ts`). */
+const isUnseen = ({ commit, work, startTree, endTree }: Turn): boolean =>
+  commit?.state === 'held' && commit.why === 'stopped' && work?.files === 0 && startTree === endTree;
 
 function startOf(turn: Turn): string {
   const tree = turn.startTree ?? turn.startSha;

@@ -20,7 +20,7 @@ import {
   snapshot,
   turnRef,
 } from '../git/trees.ts';
-import { isOnBranch, type WorktreeState, worktreeState } from '../git/worktrees.ts';
+import { isOnBranch, mendGitFile, type WorktreeState, worktreeState } from '../git/worktrees.ts';
 import { WorktreeError } from '../model/errors.ts';
 import type { Beginning, Commit, Conclusion, HeldCommit, Work } from '../model/work.ts';
 
@@ -39,11 +39,7 @@ export async function begin(
   git: Git,
   { turnId, title, repository, branch, links, now }: BeginOrder,
 ): Promise<Beginning & { state: WorktreeState }> {
-  const state = await worktreeState(git);
-  if (findRepository(git.folder)?.repository !== repository)
-    throw new WorktreeError(
-      `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
-    );
+  const state = await stateOf(git, repository);
   if (!isOnBranch(state, branch)) throw new WorktreeError(offBranch(git.folder, branch, state));
   const before = await snapshot(git, state, links);
   await removeOldIndexes(state.gitFolder, now);
@@ -56,6 +52,16 @@ export async function begin(
     operation: operation ? { kind: operation.kind, id: operation.id } : null,
     state,
   };
+}
+
+/** What the worktree is at; of another repository, whose `.git` took the place of ours, nothing is asked. Rejects with WorktreeError then. */
+async function stateOf(git: Git, repository: string): Promise<WorktreeState> {
+  mendGitFile(git.folder, repository);
+  if (findRepository(git.folder)?.repository !== repository)
+    throw new WorktreeError(
+      `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
+    );
+  return worktreeState(git);
 }
 
 function offBranch(folder: string, branch: string, { branch: other, operation }: WorktreeState): string {
@@ -77,6 +83,7 @@ export interface HeldTurn {
 export interface ConcludeOrder {
   turnId: string;
   title: string;
+  repository: string;
   branch: string;
   links: readonly string[];
   beginning: Beginning;
@@ -93,7 +100,7 @@ export interface ConcludeOrder {
 /** The work of a turn that has ended. Rejects with WorktreeError where the worktree is gone, with GitError where git was stopped. */
 export async function conclude(git: Git, order: ConcludeOrder): Promise<Conclusion> {
   const { beginning, links } = order;
-  const state = await worktreeState(git);
+  const state = await stateOf(git, order.repository);
   const changed = changedWithout(state.changed, links);
   const isUntouched = changed.length === 0 && state.head === beginning.head && beginning.tree === beginning.head;
   if (isUntouched && state.head !== undefined && !state.operation) return nothing(state.head, state);
@@ -114,9 +121,12 @@ function nothing(head: string, state: WorktreeState): Conclusion {
   return { head, tree: head, work: { ...noWork, ...innerOf(state) }, commit: null, settled: [] };
 }
 
+/** What is known of a turn whose work can't be looked at: that it ends where it began, as far as anybody knows. */
+export const unseen = ({ head, tree }: Beginning): Conclusion => ({ head, tree, work: noWork, commit: null, settled: [] });
+
 /** Repositories inside that hold something which no commit of the branch can. */
 function innerOf({ embedded, submodules }: WorktreeState): Pick<Work, 'inner'> {
-  const inner = [...embedded, ...submodules.flatMap(({ path, content }) => (content ? [path] : []))];
+  const inner = [...new Set([...embedded, ...submodules.flatMap(({ path, content }) => (content ? [path] : []))])];
   return inner.length > 0 ? { inner } : {};
 }
 
@@ -149,9 +159,12 @@ async function commitAll(
   if (!answer.done) return answer;
   const made = await afterCommit(git, order, changed);
   const settled = await settledBy(git, order.held, made.left);
+  const after = made.left.length === 0 ? { head: made.sha, tree: made.sha } : await snapshot(git, made.state, order.links);
+  if (after.tree !== made.sha)
+    await keep(git, { ref: turnRef(order.turnId), before: { head, tree: head }, after, message: order.title });
   return {
     head: made.sha,
-    tree: made.left.length === 0 ? made.sha : (await snapshot(git, made.state, order.links)).tree,
+    tree: after.tree,
     work: { ...counted(made.files), ...innerOf(made.state) },
     commit: { state: 'made', sha: made.sha, files: made.files.length },
     settled,
@@ -217,13 +230,15 @@ async function concludeWhole(git: Git, order: ConcludeOrder, found: WorktreeStat
     ...(after.unreadable.length > 0 ? { unreadable: after.unreadable } : {}),
   };
   const isOff = !isOnBranch(state, order.branch) && state.head !== (beginning.head ?? undefined);
-  if (left.some(({ path }) => own.has(path)) || isOff || commit?.state === 'held') {
-    if (files.length > 0 || isOff) {
-      const ref = turnRef(turnId);
-      await keep(git, { ref, before: { head: beginning.head ?? undefined, tree: beginning.tree }, after, message: title });
-      work.ref = ref;
-    }
-  }
+  const isLeft = left.some(({ path }) => own.has(path)) || commit?.state === 'held';
+  if (isOff || (isLeft && files.length > 0)) work.ref = turnRef(turnId);
+  if (work.ref !== undefined || (await isNowhereElse(git, beginning, after)))
+    await keep(git, {
+      ref: turnRef(turnId),
+      before: { head: beginning.head ?? undefined, tree: beginning.tree },
+      after,
+      message: title,
+    });
   return {
     head: after.head ?? null,
     tree: after.tree,
@@ -233,7 +248,17 @@ async function concludeWhole(git: Git, order: ConcludeOrder, found: WorktreeStat
   };
 }
 
+/** True when the contents before and after a turn, which it is looked at and gone back by, are not all in commits of its branch. */
+async function isNowhereElse(git: Git, beginning: Beginning, after: Snapshot): Promise<boolean> {
+  if (after.tree !== after.head) return after.tree !== beginning.tree; // `begin` has kept the one before.
+  if (beginning.head === null || after.head === beginning.head) return false;
+  // HEAD was taken back, or its commits were made anew.
+  return Number((await git.run('rev-list', '--count', '--max-count=1', beginning.head, '--not', after.head)).trim()) > 0;
+}
+
 export interface CommitWorkOrder extends Pick<ConcludeOrder, 'branch' | 'links' | 'beginning' | 'held' | 'mends' | 'message'> {
+  /** HEAD when the turn ended, where that is not now. */
+  endHead?: string | undefined;
   /** True when a person asked for this commit: then an operation begun in the turn is concluded, and text that looks like a conflict is taken as meant. */
   byPerson?: boolean;
   /** Only these paths. */
@@ -250,6 +275,7 @@ export async function commitWork(
   const { beginning, links, branch } = order;
   const files = await difference(git, beginning.tree, after.tree);
   const own = new Set(files.map(({ path }) => path));
+  for (const path of await movedPaths(git, beginning, order.endHead ?? state.head)) own.add(path);
   const mended = order.held.find(({ turnId }) => turnId === order.mends);
   if (mended) for (const { path } of await difference(git, mended.from, mended.to)) own.add(path);
   const changed = changedWithout(state.changed, links);
@@ -276,6 +302,16 @@ export async function commitWork(
   return state.head !== undefined && state.head !== beginning.head
     ? { state: 'made', sha: state.head, files: files.length }
     : null;
+}
+
+/**
+ * Paths by which a turn moved HEAD. Where it took commits back and left their content (a soft reset), that is its own to be committed;
+ * what was dirty before it is not.
+ */
+async function movedPaths(git: Git, { head, tree }: Beginning, now: string | undefined): Promise<string[]> {
+  if (head === null || now === undefined || now === head) return [];
+  const dirty = new Set((await difference(git, head, tree)).map(({ path }) => path));
+  return (await difference(git, head, now)).flatMap(({ path }) => (dirty.has(path) ? [] : [path]));
 }
 
 async function commitNow(
@@ -328,6 +364,8 @@ export async function settledBy(git: Git, held: readonly HeldTurn[], left: reado
 export interface CommitAgainOrder extends Pick<CommitWorkOrder, 'branch' | 'links' | 'beginning' | 'message'> {
   /** Tree at the end of the turn: with `beginning` it says which paths are its work. */
   end: string;
+  /** HEAD at its end. */
+  endHead: string | undefined;
   /** Only these paths among them. */
   only?: ReadonlySet<string>;
 }

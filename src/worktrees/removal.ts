@@ -27,6 +27,7 @@ export async function worktreeAtRisk(branch: Branch): Promise<AtRisk> {
       branch: branch.name,
       links: linksOf(branch),
       prepared: branch.preparation?.ignored ?? [],
+      base: branch.baseSha,
       setupTree: branch.preparation?.setupTree ?? null,
       mainCheckout: sourceCheckout(branch),
     });

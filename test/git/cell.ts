@@ -126,6 +126,12 @@ export class Cell {
     return this.turn(ids);
   }
 
+  /** Runs a further turn of a session. */
+  async followUp({ sessionId }: Pick<Turn, 'sessionId'>, prompt: string): Promise<Turn> {
+    const { queue } = await this.owner();
+    return this.ended(await queue.enqueueTurn(sessionId, { prompt }));
+  }
+
   /** Runs a turn whose agent has to complete it. */
   async completed(order: Order): Promise<Turn> {
     const turn = await this.run(order);

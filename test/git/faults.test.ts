@@ -320,6 +320,7 @@ describe('git, as it went wrong in 0.1.0', () => {
       assert.match(cell.branch.worktreeError?.message ?? '', /dubious ownership.*safe\.directory/s);
       assert.doesNotMatch(cell.branch.worktreeError?.message ?? '', /Move that folder away/);
       cell.takeBackEnvironment();
+      await cell.endHosts();
       await queue.retryProvisioning(ids.branchId);
       cell.assertCommitted(await cell.ended(ids), ['one.txt']);
     }));
@@ -327,7 +328,7 @@ describe('git, as it went wrong in 0.1.0', () => {
   it('G17: dubious ownership of a worktree that was ready fails the turn with git’s words, and a retry goes on', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'true' });
-      await cell.endHosts(); // They have the environment that they were started with.
+      await cell.endHosts();
       cell.setEnvironment({ GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' });
       const turn = await cell.run({ prompt: 'echo 1 > one.txt' });
       assert.equal(turn.state, 'failed');
@@ -371,6 +372,7 @@ describe('git, as it went wrong in 0.1.0', () => {
       assert.match(cell.branch.worktreeError?.message ?? '', /needs git 2\.26 or later, and this is 2\.20\. Install a newer git/);
       assert.equal(git(cell.made.open, 'branch', '--list', cell.made.branch), '');
       cell.takeBackEnvironment();
+      await cell.endHosts(); // They have the environment that they were started with.
       await (await cell.owner()).queue.retryProvisioning(ids.branchId);
       cell.assertCommitted(await cell.ended(ids), ['one.txt']);
     }));

@@ -43,10 +43,8 @@ function filesOf(folder: string, below = '', found: Record<string, string> = {})
 }
 
 const checkoutSeen = (folder: string) => ({
-  head: answer(folder, 'rev-parse', 'HEAD'),
-  branch: answer(folder, 'symbolic-ref', 'HEAD'),
+  head: answer(folder, 'rev-parse', 'HEAD', '--symbolic-full-name', 'HEAD'),
   index: answer(folder, 'ls-files', '--stage'),
-  stash: answer(folder, 'stash', 'list'),
   files: filesOf(folder),
 });
 
@@ -94,7 +92,10 @@ export function assertUntouched(made: MadeRepository, before: Seen, own: readonl
   if (made.neighbours) {
     assert.equal(statusAway(made), before.away);
     made.neighbours.plugIn();
-    assert.match(git(made.neighbours.away, 'status', '--porcelain'), /^A {2}staged\.txt\n\?\? loose\.txt$/);
+    assert.match(
+      git(made.neighbours.away, 'status', '--porcelain', '--untracked-files=all'),
+      /^A {2}staged\.txt\n\?\? loose\.txt$/,
+    );
   }
   git(made.open, 'fsck', '--no-dangling', '--no-progress');
   assert.deepEqual(leftovers(commonFolder(made.open)), [], 'no file of ours and no lock is left in the git directory');

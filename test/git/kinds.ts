@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
+import { findRepository } from '../../src/git/repository.ts';
 import { isAtLeast, parseVersion } from '../../src/git/version.ts';
 import type { TestSettings } from '../support/engines.ts';
 import { git } from '../support/repositories.ts';
@@ -71,10 +72,12 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
   }
 }
 
+/** Written by hand: the table makes hundreds of repositories, and each git of its own takes its time. */
 function identify(folder: string): void {
-  git(folder, 'config', 'user.name', 'Ada');
-  git(folder, 'config', 'user.email', 'ada@example.com');
-  git(folder, 'config', 'commit.gpgsign', 'false');
+  appendFileSync(
+    join(commonFolder(folder), 'config'),
+    '[user]\n\tname = Ada\n\temail = ada@example.com\n[commit]\n\tgpgsign = false\n',
+  );
 }
 
 interface InitOrder {
@@ -87,7 +90,7 @@ interface InitOrder {
 function init(folder: string, { name = 'repo', options = [], files = {} }: InitOrder = {}): string {
   const path = join(folder, name);
   mkdirSync(path, { recursive: true });
-  git(path, 'init', '--quiet', '--initial-branch=main', ...options);
+  git(path, 'init', '--quiet', '--initial-branch=main', '--template=', ...options);
   identify(path);
   writeFiles(path, { ...content, ...files });
   git(path, 'add', '--all');
@@ -137,7 +140,10 @@ export const kinds: readonly Kind[] = [
   },
   {
     name: '--separate-git-dir',
-    make: (folder) => alone(init(folder, { options: [`--separate-git-dir=${join(folder, 'elsewhere', 'git files')}`] })),
+    make: (folder) => {
+      mkdirSync(join(folder, 'elsewhere'));
+      return alone(init(folder, { options: [`--separate-git-dir=${join(folder, 'elsewhere', 'git files')}`] }));
+    },
   },
   {
     name: 'bare',
@@ -194,7 +200,7 @@ export const kinds: readonly Kind[] = [
       writeFiles(open, content);
       const mend = () => {
         git(open, 'add', '--all');
-        git(open, 'commit', '--quiet', '--message', 'First');
+        git(open, 'commit', '--quiet', '--no-verify', '--message', 'First');
       };
       return { ...alone(open), lacks: { said: /no commit yet.*Make a first commit, then retry/, mend } };
     },
@@ -223,6 +229,17 @@ export const kinds: readonly Kind[] = [
       git(source, 'config', 'uploadpack.allowFilter', 'true');
       git(source, 'config', 'uploadpack.allowAnySHA1InWant', 'true');
       git(folder, 'clone', '--quiet', '--filter=blob:none', `file://${source}`, 'repo');
+      const open = join(folder, 'repo');
+      identify(open);
+      return alone(open);
+    },
+  },
+  {
+    name: 'shallow clone',
+    make: (folder) => {
+      const source = init(folder, { name: 'source' });
+      git(source, 'commit', '--quiet', '--allow-empty', '--message', 'Second');
+      git(folder, 'clone', '--quiet', '--depth=1', `file://${source}`, 'repo');
       const open = join(folder, 'repo');
       identify(open);
       return alone(open);
@@ -261,7 +278,7 @@ export const kinds: readonly Kind[] = [
     make: (folder) => {
       const refuse = join(folder, 'refuse');
       const open = init(folder);
-      script(join(open, '.githooks', 'commit-msg'), refusing(refuse), 'echo "Checked: yes" >> "$1"');
+      script(join(open, '.githooks', 'commit-msg'), refusing(refuse), 'printf "\\nChecked: yes\\n" >> "$1"');
       // Reformats what is staged, and stages it itself, as lint-staged does.
       script(
         join(open, '.githooks', 'pre-commit'),
@@ -326,6 +343,50 @@ export const kinds: readonly Kind[] = [
     },
   },
   {
+    name: 'odd configuration',
+    make: (folder) => {
+      const open = init(folder);
+      const hangs = script(join(folder, 'hangs'), 'exec sleep 300');
+      const fails = script(join(folder, 'fails'), 'exit 1');
+      writeFileSync(join(folder, 'template'), '# of the message\n');
+      // What people have in theirs, and what only programs that read words for people fall over.
+      const settings: Record<string, string> = {
+        'add.ignoreErrors': 'true',
+        'branch.autoSetupMerge': 'always',
+        'color.ui': 'always',
+        'column.ui': 'always',
+        'commit.cleanup': 'scissors',
+        'commit.template': join(folder, 'template'),
+        'commit.verbose': 'true',
+        'core.abbrev': '4',
+        'core.editor': hangs,
+        'core.logAllRefUpdates': 'false',
+        'core.pager': hangs,
+        'core.safecrlf': 'true',
+        'core.sharedRepository': 'group',
+        'diff.external': fails,
+        'diff.ignoreSubmodules': 'all',
+        'diff.mnemonicPrefix': 'true',
+        'diff.noprefix': 'true',
+        'diff.renames': 'copies',
+        'feature.experimental': 'true',
+        'i18n.commitEncoding': 'ISO-8859-1',
+        'log.showSignature': 'true',
+        'merge.conflictStyle': 'diff3',
+        'pager.status': hangs,
+        'status.relativePaths': 'true',
+        'status.showUntrackedFiles': 'no',
+        'worktree.guessRemote': 'true',
+      };
+      const text = Object.entries(settings).map(([name, value]) => {
+        const [section, key] = name.split('.');
+        return `[${section}]\n\t${key} = ${value}\n`;
+      });
+      appendFileSync(join(open, '.git', 'config'), text.join(''));
+      return { ...alone(open), environment: { GIT_PAGER: hangs, GIT_EXTERNAL_DIFF: fails, GIT_DIFF_OPTS: '-u0' } };
+    },
+  },
+  {
     name: 'with a submodule',
     make: (folder) => {
       const inner = init(folder, { name: 'inner' });
@@ -387,8 +448,12 @@ function byFile(file: string, words: RegExp): Refusal {
   return { begin: () => writeFileSync(file, ''), end: () => rmSync(file), words };
 }
 
-/** The common git directory, as git says it. */
-export const commonFolder = (folder: string): string => git(folder, 'rev-parse', '--path-format=absolute', '--git-common-dir');
+/** The common git directory of the repository that a folder lies in. */
+export function commonFolder(folder: string): string {
+  const found = findRepository(folder);
+  if (!found) throw new Error(`${folder} is in no repository.`);
+  return found.commonFolder;
+}
 
 /** A repository of this kind, with work of the user's in it. */
 export function makeOf(kind: Kind, folder: string): MadeRepository {

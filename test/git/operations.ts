@@ -37,22 +37,19 @@ function kindsOf(files: readonly ChangedFile[]): Record<string, string> {
 
 async function commitTurn(cell: Cell): Promise<void> {
   const also = cell.also('first');
-  const before = cell.made.lacks
-    ? undefined
-    : await cell.completed({ kind: 'note', prompt: 'true' }).then(() => cell.git('rev-parse', 'HEAD'));
   const turn = await cell.completed({ title: 'The first work', prompt: `${usualWork}\n${also.script}` });
   const sha = cell.assertCommitted(turn, [...usualPaths, ...also.paths]);
   assert.equal(cell.git('log', '-1', '--format=%an %s', sha), 'Ada The first work');
   assert.equal(cell.git('rev-parse', cell.made.branch), sha);
-  if (before) assert.equal(cell.git('rev-parse', `${sha}^`), before);
+  assert.equal(cell.git('rev-parse', `${sha}^`), turn.startSha);
   assert.equal(turn.endSha, sha);
   assert.equal(turn.work?.files, usualPaths.length + also.paths.length);
   assert.deepEqual(turn.work?.inner ?? [], also.inner);
   assert.equal(turn.work?.ref, undefined, 'what a commit has needs no ref');
   assert.deepEqual(cell.uncommitted(), []);
   assert.equal(readFileSync(join(cell.worktree, 'debug.log'), 'utf8'), 'x\n');
-  const again = await cell.completed({ title: 'Nothing', prompt: 'true' });
-  assert.equal(again.commit, null, 'no change, no commit');
+  const again = await cell.followUp(turn, 'true');
+  assert.deepEqual([again.state, again.commit], ['completed', null], 'no change, no commit');
   assert.equal(cell.git('rev-parse', 'HEAD'), sha);
 }
 
@@ -85,17 +82,16 @@ async function cancelledThenCommit(cell: Cell): Promise<void> {
 async function refusedThen(cell: Cell, again: (turn: Turn) => Promise<unknown>): Promise<void> {
   const also = cell.also('first');
   const prompts = cell.beside('prompts');
-  const ready = await cell.completed({ kind: 'note', prompt: 'true' });
   cell.made.refusal.begin();
   const turn = await cell.completed({ title: 'Held', prompt: `echo x >> '${prompts}'; ${usualWork}\n${also.script}` });
   cell.assertHeld(turn, 'refused', cell.made.refusal.words);
-  assert.equal(cell.git('rev-parse', 'HEAD'), ready.endSha);
+  assert.equal(cell.git('rev-parse', 'HEAD'), turn.startSha);
   cell.assertKept(turn, [...usualPaths, ...also.paths]);
   await assert.rejects((async () => again(turn))(), cell.made.refusal.words, 'it is refused again, with the same words');
   cell.made.refusal.end();
   await again(turn);
   const sha = cell.assertCommitted(turn, [...usualPaths, ...also.paths]);
-  assert.equal(cell.git('rev-parse', `${sha}^`), ready.endSha);
+  assert.equal(cell.git('rev-parse', `${sha}^`), turn.startSha);
   assert.equal(cell.git('log', '-1', '--format=%s'), 'Held');
   assert.deepEqual([cell.turn({ turnId: turn.id }).attempt, readFileSync(prompts, 'utf8')], [1, 'x\n'], 'nothing was sent again');
   assert.equal(cell.branch.paused, 'no');
@@ -151,7 +147,7 @@ async function restore(cell: Cell): Promise<void> {
   const firstSha = cell.assertCommitted(first, ['README.md', 'one.txt']);
   const files = () => cell.git('ls-tree', '-r', 'HEAD');
   const before = files();
-  const second = await cell.completed({ title: 'Two', prompt: `${usualWork}; rm one.txt\n${also.script}` });
+  const second = await cell.followUp(first, `${usualWork}; rm one.txt\n${also.script}`);
   const secondSha = cell.assertCommitted(second, [...usualPaths, 'one.txt', ...also.paths]);
   const after = files();
   const { work } = await cell.owner();

@@ -1,0 +1,659 @@
+/** Other examples of the kinds of fault in `faults.test.ts`: what agents, hooks, configurations and names do besides. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HeldCommit } from '../../src/model/work.ts';
+import { changesOfTurn } from '../../src/work/changes.ts';
+import { testAgent } from '../support/engines.ts';
+import { git } from '../support/repositories.ts';
+import { removeTemporaryFolders } from '../support/temporaryFolder.ts';
+import { type Cell, inCell } from './cell.ts';
+import { commonFolder, script, writeFiles } from './kinds.ts';
+
+const hook = (cell: Cell, name: string, ...lines: string[]): string =>
+  script(join(commonFolder(cell.made.open), 'hooks', name), ...lines);
+
+const inWorktree = (cell: Cell, path: string): string => readFileSync(join(cell.worktree, path), 'utf8');
+
+/** A script that makes two branches which change one line, and is on the branch of the turn then. */
+const twoSides = (cell: Cell): string => {
+  cell.ownBranches.push('side');
+  const commit = (text: string) => `echo ${text} > shared.txt; git commit --quiet --all -m ${text}`;
+  return `git switch --quiet -c side; ${commit('theirs')}; git switch --quiet b; ${commit('ours')}`;
+};
+
+describe('git: operations that stop half-way', () => {
+  afterEach(removeTemporaryFolders);
+
+  /** The agent stops in a conflict and its commit is held; then a turn of the same session does `solve`, and its commit is made. */
+  const heldThenSolved = async (
+    cell: Cell,
+    { stop, why, operation, solve }: { stop: string; why: HeldCommit['why']; operation?: string; solve: string },
+  ) => {
+    const turn = await cell.completed({ prompt: `${twoSides(cell)}\n${stop}` });
+    const held = cell.assertHeld(turn, why, /shared\.txt/);
+    assert.equal(held.operation, operation);
+    assert.doesNotMatch(cell.git('show', 'HEAD:shared.txt'), /<<<<<<</);
+    const { queue } = await cell.owner();
+    const mended = await cell.ended(await queue.enqueueTurn(turn.sessionId, { prompt: solve, mends: turn.id }));
+    assert.equal(mended.state, 'completed', mended.error?.message);
+    assert.equal(mended.commit?.state, 'made', cell.said(mended));
+    assert.equal(cell.git('show', 'HEAD:shared.txt'), 'solved');
+    assert.deepEqual(cell.uncommitted(), []);
+    assert.equal(cell.turn({ turnId: turn.id }).commit?.state, 'made', 'the turn before is settled by it');
+    assert.equal(cell.branch.paused, 'no');
+  };
+
+  it('a rebase', () =>
+    inCell('plain', (cell) =>
+      heldThenSolved(cell, {
+        stop: 'git rebase --quiet side || true',
+        why: 'operation',
+        operation: 'rebase',
+        solve: 'echo solved > shared.txt; git add shared.txt; GIT_EDITOR=: git rebase --continue',
+      }),
+    ));
+
+  it('a cherry-pick, solved in the file alone', () =>
+    inCell('plain', (cell) =>
+      heldThenSolved(cell, {
+        stop: 'git cherry-pick side || true',
+        why: 'operation',
+        operation: 'cherry-pick',
+        solve: 'echo solved > shared.txt',
+      }),
+    ));
+
+  it('a revert', () =>
+    inCell('plain', (cell) =>
+      heldThenSolved(cell, {
+        stop: 'echo more > shared.txt; git commit --quiet --all -m more; git revert --no-edit HEAD^ || true',
+        why: 'operation',
+        operation: 'revert',
+        solve: 'echo solved > shared.txt; git add shared.txt',
+      }),
+    ));
+
+  it('a squash merge, which leaves no trace but the conflict', () =>
+    inCell('plain', (cell) =>
+      heldThenSolved(cell, { stop: 'git merge --squash side || true', why: 'unmerged', solve: 'echo solved > shared.txt' }),
+    ));
+
+  it('a stash that is popped into a conflict', () =>
+    inCell('plain', async (cell) => {
+      await heldThenSolved(cell, {
+        stop: 'echo stashed > shared.txt; git stash --quiet; echo other > shared.txt; git commit --quiet --all -m other; git stash pop || true',
+        why: 'unmerged',
+        solve: 'echo solved > shared.txt; git add shared.txt; git stash drop --quiet',
+      });
+    }));
+
+  it('a conflict that was added with its marks in it is held; a person may mean it', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `${twoSides(cell)}\ngit merge --squash side; git add shared.txt` });
+      cell.assertHeld(turn, 'markers', /marks of a conflict in shared\.txt/);
+      const { sha } = await (await cell.owner()).work.commit(turn.id);
+      assert.match(cell.git('show', `${sha}:shared.txt`), /<<<<<<</);
+    }));
+
+  it('a text about conflicts is a text', () =>
+    inCell('plain', async (cell) => {
+      const marks = "printf '<<<<<<< a\\none\\n=======\\ntwo\\n>>>>>>> b\\n' > about.txt";
+      const first = await cell.completed({ prompt: marks });
+      cell.assertHeld(first, 'markers');
+      await (await cell.owner()).work.commit(first.id);
+      cell.assertCommitted(await cell.completed({ prompt: 'echo more >> about.txt' }), ['about.txt']);
+    }));
+
+  it('a merge without a conflict that was left for somebody to commit is concluded on a person’s word', () =>
+    inCell('plain', async (cell) => {
+      cell.ownBranches.push('side');
+      const turn = await cell.completed({
+        prompt: [
+          'git switch --quiet -c side; echo s > side.txt; git add .; git commit --quiet -m side',
+          'git switch --quiet b; echo b > b.txt; git add .; git commit --quiet -m b; git merge --no-commit side',
+        ].join('\n'),
+      });
+      cell.assertHeld(turn, 'operation', /merge is unfinished\. Finish it, or commit again to conclude it/);
+      const { work } = await cell.owner();
+      const { sha } = await work.commit(turn.id);
+      assert.equal(cell.git('log', '-1', '--format=%P', sha).split(' ').length, 2);
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('a merge that is discarded is given up as git does it, and what the agent committed itself stays', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `${twoSides(cell)}\ngit merge side || true` });
+      cell.assertHeld(turn, 'operation');
+      await (await cell.owner()).work.discard(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'ours\n');
+      assert.deepEqual(cell.uncommitted(), []);
+      assert.equal(cell.branch.paused, 'no');
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+    }));
+
+  it('a removal names what is under way', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ kind: 'note', prompt: `${twoSides(cell)}\ngit merge side || true` });
+      await assert.rejects((await cell.owner()).removal.remove(turn.branchId, false), /A merge is under way/);
+    }));
+});
+
+describe('git: hooks', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('one that reformats and lets through without staging: what it changed is in the commit', () =>
+    inCell('plain', async (cell) => {
+      hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+      assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
+      assert.equal(cell.git('rev-list', '--count', 'main..HEAD'), '1');
+    }));
+
+  it('one that adds files of its own', () =>
+    inCell('plain', async (cell) => {
+      hook(cell, 'pre-commit', 'git diff --cached --name-only > generated.txt; git add generated.txt');
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertCommitted(turn, ['generated.txt', 'one.txt']);
+      assert.equal(turn.work?.files, 2);
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('one that reformats beside what another turn left: only the turn’s own paths are taken in', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo note >> README.md' });
+      hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+      assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
+      assert.deepEqual(cell.uncommitted(), ['README.md']);
+    }));
+
+  it('one that writes the message, and one that only looks at it afterwards', () =>
+    inCell('plain', async (cell) => {
+      hook(cell, 'prepare-commit-msg', 'echo "TICKET-1: $(cat "$1")" > "$1"');
+      hook(cell, 'post-commit', 'echo "told" >&2; exit 1');
+      const sha = cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt', title: 'Title' }), ['one.txt']);
+      assert.equal(cell.git('log', '-1', '--format=%s', sha), 'TICKET-1: Title');
+    }));
+
+  it('hooks that the repository names and the worktree lacks are told', () =>
+    inCell('plain', async (cell) => {
+      git(cell.made.open, 'config', 'core.hooksPath', '.husky/_');
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+      assert.equal(cell.branch.preparation?.missingHooks, '.husky/_');
+    }));
+
+  it('a refusal beside what another turn left; the commit is made again when that is still there', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo note >> README.md' });
+      cell.made.refusal.begin();
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertHeld(turn, 'refused', /the title must say why/);
+      cell.made.refusal.end();
+      const next = await cell.queue({ prompt: 'echo 2 > two.txt' });
+      await (await cell.owner()).work.commit(turn.id);
+      cell.assertCommitted(turn, ['one.txt']);
+      cell.assertCommitted(await cell.ended(next), ['two.txt']);
+      assert.deepEqual(cell.uncommitted(), ['README.md']);
+    }));
+
+  it('a turn whose commit is held keeps its work when the line goes on, and is not in the commit of the next', () =>
+    inCell('plain', async (cell) => {
+      cell.made.refusal.begin();
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt; echo more >> README.md' });
+      cell.assertHeld(turn, 'refused');
+      cell.made.refusal.end();
+      await (await cell.owner()).queue.resume(turn.branchId);
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 2 > two.txt' }), ['two.txt']);
+      assert.deepEqual(cell.uncommitted(), ['README.md', 'one.txt']);
+      assert.equal(cell.turn({ turnId: turn.id }).commit?.state, 'held');
+      await (await cell.owner()).work.commit(turn.id);
+      cell.assertCommitted(turn, ['README.md', 'one.txt']);
+    }));
+
+  it('without a name and address nothing is committed, and it is told how to set them', () =>
+    inCell('plain', async (cell) => {
+      for (const name of ['user.name', 'user.email']) git(cell.made.open, 'config', '--unset', name);
+      git(cell.made.open, 'config', 'user.useConfigOnly', 'true');
+      cell.setEnvironment({ GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1', EMAIL: undefined });
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertHeld(turn, 'identity', /git does not know who you are.*git config --global user\.name/);
+      git(cell.made.open, 'config', 'user.name', 'Ada');
+      git(cell.made.open, 'config', 'user.email', 'ada@example.com');
+      await (await cell.owner()).work.commit(turn.id);
+      cell.assertCommitted(turn, ['one.txt']);
+    }));
+});
+
+describe('git: repositories inside', () => {
+  afterEach(removeTemporaryFolders);
+  const identity = '-c user.name=Gen -c user.email=gen@example.com';
+  const makeInner = (path: string) =>
+    `mkdir -p ${path}; (cd ${path}; git init --quiet; echo a > a.txt; git add .; git ${identity} commit --quiet -m Made)`;
+  const refused = async (cell: Cell, branchId: string, message: RegExp) =>
+    assert.rejects((await cell.owner()).removal.remove(branchId, false), message);
+
+  it('two deep: both are told by a removal', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `${makeInner('outer')}; ${makeInner('outer/deep/inner')}; echo 1 > one.txt` });
+      cell.assertCommitted(turn, ['one.txt']);
+      await refused(cell, turn.branchId, /outer is a repository of its own.*outer\/deep\/inner is a repository of its own/s);
+    }));
+
+  it('in an ignored folder', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `echo vendor/ > .gitignore; ${makeInner('vendor/lib')}` });
+      cell.assertCommitted(turn, ['.gitignore']);
+      await refused(cell, turn.branchId, /vendor\/lib is a repository of its own with 1 commit that is nowhere else/);
+    }));
+
+  it('one without a commit: its files are counted', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'mkdir app; cd app; git init --quiet; echo a > a.txt' });
+      assert.equal(turn.commit, null);
+      assert.deepEqual(turn.work?.inner, ['app']);
+      await refused(cell, turn.branchId, /app is a repository of its own with 1 uncommitted file/);
+    }));
+
+  it('one that the agent added itself is never committed as a hull by us', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `${makeInner('app')}; echo 1 > one.txt; git add --all` });
+      assert.notEqual(turn.commit, null);
+      if (turn.commit?.state === 'made') assert.deepEqual(cell.pathsOf(turn.commit.sha), ['one.txt']);
+      await refused(cell, turn.branchId, /app is a repository of its own/);
+    }));
+
+  it('one that the agent committed itself is counted', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: `${makeInner('app')}; git add app; git commit --quiet -m Hull` });
+      await refused(cell, turn.branchId, /app is a repository of its own with 1 commit that is nowhere else/);
+    }));
+
+  it('a submodule that the agent added is committed as one', () =>
+    inCell('with a submodule', async (cell) => {
+      const turn = await cell.completed({
+        prompt: `git -c protocol.file.allow=always submodule --quiet add --name other '${cell.beside('inner')}' other`,
+      });
+      cell.assertCommitted(turn, ['.gitmodules', 'other']);
+      assert.equal(turn.work?.inner, undefined);
+    }));
+
+  it('a commit in a submodule that only this worktree has is counted, also when the branch records it', () =>
+    inCell('with a submodule', async (cell) => {
+      const turn = await cell.completed({
+        prompt: `cd sub; echo x >> README.md; git ${identity} commit --quiet --all -m Inside`,
+      });
+      cell.assertCommitted(turn, ['sub']);
+      await refused(cell, turn.branchId, /sub is a repository of its own with 1 commit that is nowhere else/);
+    }));
+
+  it('a submodule that became a folder of files, and back', () =>
+    inCell('with a submodule', async (cell) => {
+      const turn = await cell.completed({ prompt: 'git rm --quiet -f sub; rm -rf sub; mkdir sub; echo f > sub/file.txt' });
+      assert.equal(turn.commit?.state, 'made', cell.said(turn));
+      assert.deepEqual(cell.pathsOf('HEAD'), ['.gitmodules', 'sub', 'sub/file.txt']);
+    }));
+});
+
+describe('git: what agents do with it themselves', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('commit all of it: no second commit is made, and theirs is the turn’s', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git add .; git commit --quiet -m Own' });
+      assert.deepEqual(
+        [turn.commit?.state, turn.commit?.state === 'made' && turn.commit.sha],
+        ['made', cell.git('rev-parse', 'HEAD')],
+      );
+      assert.equal(cell.git('log', '-1', '--format=%s'), 'Own');
+      assert.equal(turn.work?.files, 1);
+    }));
+
+  it('commit a part: the rest is committed, and all of it is the turn’s work', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        title: 'Rest',
+        prompt: 'echo 1 > one.txt; git add .; git commit --quiet -m Own; echo 2 > two.txt; echo more >> one.txt',
+      });
+      cell.assertCommitted(turn, ['one.txt', 'two.txt']);
+      assert.deepEqual(cell.git('log', '-2', '--format=%s').split('\n'), ['Rest', 'Own']);
+      assert.equal(turn.work?.files, 2);
+    }));
+
+  it('make an empty commit', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'git commit --quiet --allow-empty -m Empty' });
+      assert.deepEqual(turn.commit, { state: 'made', sha: cell.git('rev-parse', 'HEAD'), files: 0 });
+    }));
+
+  it('amend the commit of the turn before', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ prompt: 'echo 1 > one.txt', title: 'One' });
+      const turn = await cell.completed({ prompt: 'echo 2 > two.txt; git add .; git commit --quiet --amend --no-edit' });
+      assert.equal(turn.commit?.state, 'made');
+      assert.equal(turn.work?.files, 1);
+      assert.deepEqual(cell.pathsOf('HEAD'), ['one.txt', 'two.txt']);
+    }));
+
+  it('take back the last commit and leave its content: it is committed anew, nothing is left over', () =>
+    inCell('plain', async (cell) => {
+      for (const name of ['one', 'two']) await cell.completed({ prompt: `echo ${name} > ${name}.txt`, title: name });
+      const turn = await cell.completed({ prompt: 'git reset --soft HEAD~2', title: 'Squashed' });
+      cell.assertCommitted(turn, ['one.txt', 'two.txt']);
+      assert.equal(cell.git('log', 'main..HEAD', '--format=%s'), 'Squashed');
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('take back the last commit beside what a note left: that stays out of the new one', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ prompt: 'echo 1 > one.txt' });
+      await cell.completed({ kind: 'note', prompt: 'echo note > note.txt; echo note >> README.md' });
+      cell.assertCommitted(await cell.completed({ prompt: 'git reset --quiet HEAD~1' }), ['one.txt']);
+      assert.deepEqual(cell.uncommitted(), ['README.md', 'note.txt']);
+    }));
+
+  it('throw away the last commit', () =>
+    inCell('plain', async (cell) => {
+      const first = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      const turn = await cell.completed({ prompt: 'git reset --quiet --hard HEAD~1' });
+      assert.equal(turn.state, 'completed');
+      assert.ok(!existsSync(join(cell.worktree, 'one.txt')));
+      const { work } = await cell.owner();
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'one.txt'), '1\n', 'going back to before it brings the files back');
+      assert.ok(first.endSha);
+    }));
+
+  it('stash: what a turn stashed away is no work of it, what it pops is', () =>
+    inCell('plain', async (cell) => {
+      const first = await cell.completed({ prompt: 'echo more >> README.md; git stash --quiet' });
+      assert.equal(first.commit, null);
+      cell.assertCommitted(await cell.completed({ prompt: 'git stash pop --quiet' }), ['README.md']);
+    }));
+
+  it('stage some and leave the rest: all of it is committed', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt: 'echo 1 > one.txt; git add one.txt; echo 2 >> one.txt; echo more >> README.md; git add -N .; echo n > new.txt',
+      });
+      cell.assertCommitted(turn, ['README.md', 'new.txt', 'one.txt']);
+      assert.equal(cell.git('show', 'HEAD:one.txt'), '1\n2');
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('switch to another branch and commit there: held, and nothing of ours is on the wrong one', () =>
+    inCell('plain', async (cell) => {
+      cell.ownBranches.push('elsewhere');
+      const turn = await cell.completed({
+        prompt: 'git switch --quiet -c elsewhere; echo 1 > one.txt; git add .; git commit --quiet -m Own; echo 2 > two.txt',
+      });
+      cell.assertHeld(turn, 'left', /left the branch "b".*"elsewhere"/);
+      assert.equal(cell.git('log', 'b..elsewhere', '--format=%s'), 'Own');
+      cell.assertKept(turn, ['one.txt', 'two.txt']);
+    }));
+
+  it('detach HEAD and commit: what no branch has is under the turn’s ref', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt: 'git switch --quiet --detach; echo 1 > one.txt; git add .; git commit --quiet -m Alone',
+      });
+      cell.assertHeld(turn, 'left');
+      cell.assertKept(turn, ['one.txt']);
+      const { removal } = await cell.owner();
+      await assert.rejects(removal.remove(turn.branchId, false), /1 commit is on no branch/);
+      await removal.remove(turn.branchId, true);
+      assert.equal(git(cell.made.open, 'show', `${turn.work?.ref}:one.txt`), '1');
+    }));
+
+  it('collect garbage: what turns left can be looked at and gone back to all the same', () =>
+    inCell('plain', async (cell) => {
+      const note = await cell.completed({ kind: 'note', prompt: 'echo note > note.txt; echo more >> README.md' });
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git gc --quiet --prune=now' });
+      cell.assertCommitted(turn, ['one.txt']);
+      await cell.completed({ kind: 'note', prompt: 'echo again >> note.txt; git gc --quiet --prune=now' });
+      git(cell.made.open, 'gc', '--quiet', '--prune=now');
+      cell.seeAgain(); // It writes all reflogs anew.
+      for (const [one, paths] of [
+        [note, ['README.md', 'note.txt']],
+        [turn, ['one.txt']],
+      ] as const) {
+        const session = cell.engine.state.session(one.sessionId);
+        assert.ok(session);
+        const { files } = await changesOfTurn(cell.branch, session, cell.turn({ turnId: one.id }));
+        assert.deepEqual(
+          files.map(({ path }) => path),
+          paths,
+        );
+      }
+      const { work } = await cell.owner();
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'note.txt'), 'note\n');
+      assert.ok(!existsSync(join(cell.worktree, 'one.txt')));
+    }));
+
+  it('delete the .git file: the turn says that its work is not committed, and loses none of it', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.run({ prompt: 'echo 1 > one.txt; rm .git' });
+      assert.equal(inWorktree(cell, 'one.txt'), '1\n');
+      const { commit } = cell.turn({ turnId: turn.id });
+      if (commit?.state === 'made') cell.assertCommitted(turn, ['one.txt']);
+      else assert.match(cell.said(turn) ?? turn.error?.message ?? 'nothing', /not a worktree.*any more|work is in the worktree/);
+    }));
+
+  it('make another repository of the worktree: nothing is committed to it, and the turn says so', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.run({ prompt: 'echo 1 > one.txt; rm .git; git init --quiet --initial-branch=b' });
+      assert.equal(inWorktree(cell, 'one.txt'), '1\n');
+      assert.throws(() => cell.git('rev-parse', '--verify', 'HEAD'), 'nothing is committed in the other one');
+      assert.match(cell.said(turn) ?? turn.error?.message ?? 'nothing', /not a worktree.*any more|work is in the worktree/);
+      await (await cell.owner()).queue.resume(turn.branchId);
+      const next = await cell.run({ prompt: 'echo 2 > two.txt' });
+      assert.equal(next.state, 'failed');
+      assert.match(next.error?.message ?? '', /is not a worktree of this repository any more\. Move that folder away and retry/);
+      assert.ok(!existsSync(join(cell.worktree, 'two.txt')));
+    }));
+
+  it('delete the worktree: the turn ends, and the next one has it made again', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ prompt: 'echo 1 > one.txt' });
+      await cell.run({ prompt: 'rm -rf "$PWD"' });
+      const { queue } = await cell.owner();
+      if (cell.branch.paused !== 'no') await queue.resume(cell.branch.id);
+      cell.assertCommitted(await cell.completed({ prompt: 'test -e one.txt; echo 2 > two.txt' }), ['two.txt']);
+    }));
+
+  it('leave a lock on the index: the commit is held, and made again when it is gone', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt; touch "$(git rev-parse --git-dir)/index.lock"' });
+      cell.assertHeld(turn, 'refused', /index\.lock/);
+      cell.assertKept(turn, ['one.txt']);
+      rmSync(cell.git('rev-parse', '--git-path', 'index.lock'));
+      await (await cell.owner()).work.retry(turn.id);
+      cell.assertCommitted(turn, ['one.txt']);
+    }));
+});
+
+describe('git: paths and contents', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('names with odd characters are names: pathspec magic, globs, options, quotes, line feeds, spaces at the end', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo note > note.txt' }); // So that the commit names its paths.
+      const names = [
+        ':(top)x',
+        ':!note.txt',
+        '*',
+        '?',
+        '[a]',
+        '-A',
+        '--all',
+        'a"b',
+        "a'b",
+        'a\\b',
+        'a\nb',
+        'a\tb',
+        ' a ',
+        '~',
+        '#x',
+        '!y',
+        'é',
+        'e\u0301',
+        '日本',
+        '😀',
+      ];
+      writeFiles(cell.worktree, {});
+      const turn = await cell.completed({
+        prompt: names.map((name) => `printf x > './${name.replaceAll("'", `'"'"'`)}'`).join('; '),
+      });
+      cell.assertCommitted(turn, names);
+      assert.deepEqual(cell.uncommitted(), ['note.txt']);
+    }));
+
+  it('a name that is no UTF-8 is committed, or told; never left out in silence', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'printf x > "$(printf \'bad\\377.txt\')"; echo 1 > one.txt' });
+      const left = cell.git('status', '--porcelain');
+      if (turn.commit?.state === 'made') assert.equal(left, '', 'all of it is committed');
+      else assert.match(cell.said(turn) ?? 'nothing', /bad/);
+    }));
+
+  it('files become folders, folders become files, files become links and back', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt:
+          'rm README.md; mkdir README.md; echo x > README.md/x; rm -r a; echo a > a; rm gone.txt; ln -s b gone.txt; ln -s /nowhere dangling',
+      });
+      cell.assertCommitted(turn, ['README.md', 'README.md/x', 'a', 'a/one.txt', 'dangling', 'gone.txt']);
+      const { work } = await cell.owner();
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'a/one.txt'), 'one\n');
+      assert.equal(inWorktree(cell, 'README.md'), '# Sample\n\nof a repository\n');
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('the same left by a note is discarded, and nothing is followed through a link', () =>
+    inCell('plain', async (cell) => {
+      const outside = cell.beside('outside');
+      writeFiles(outside, { 'one.txt': 'outside\n' });
+      const note = await cell.completed({
+        kind: 'note',
+        prompt: `rm README.md; mkdir README.md; echo x > README.md/x; rm -r a; ln -s '${outside}' a; rm -r b; echo b > b`,
+      });
+      await (await cell.owner()).work.discard(note.id);
+      assert.deepEqual(cell.uncommitted(), []);
+      assert.equal(readFileSync(join(outside, 'one.txt'), 'utf8'), 'outside\n');
+      assert.equal(inWorktree(cell, 'a/one.txt'), 'one\n');
+    }));
+
+  it('a change of mode alone', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'chmod +x README.md' });
+      cell.assertCommitted(turn, ['README.md']);
+      assert.match(cell.git('ls-tree', 'HEAD', 'README.md'), /^100755/);
+      await (await cell.owner()).work.restore(turn.id);
+      assert.match(cell.git('ls-tree', 'HEAD', 'README.md'), /^100644/);
+    }));
+
+  it('a rename, in letters of another case too', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'mv README.md readme.md; git mv shared.txt Shared.txt' });
+      cell.assertCommitted(turn, ['README.md', 'Shared.txt', 'readme.md', 'shared.txt']);
+    }));
+
+  it('thousands of changed files, beside what another turn left', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo note > note.txt' });
+      const many = 5_000;
+      const turn = await cell.completed({
+        prompt: `mkdir -p a-folder-with-a-rather-long-name; cd a-folder-with-a-rather-long-name; seq ${many} | split -l 1 -a 4 - a-file-with-a-rather-long-name-`,
+      });
+      assert.equal(turn.commit?.state, 'made', cell.said(turn));
+      assert.equal(turn.work?.files, many);
+      assert.equal(cell.pathsOf('HEAD').length, many);
+      assert.deepEqual(cell.uncommitted(), ['note.txt']);
+    }));
+
+  it('files that were ignored and are not any more, and the other way round', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo x > debug.log' });
+      const turn = await cell.completed({ prompt: 'echo "gone.txt" > .gitignore; echo more >> gone.txt' });
+      const sha = cell.assertCommitted(turn, ['.gitignore', 'debug.log', 'gone.txt']);
+      assert.equal(cell.git('show', `${sha}:gone.txt`), 'to be deleted\nmore');
+    }));
+
+  it('a filter that refuses a file: the commit is held with its words, the work is kept', () =>
+    inCell('plain', async (cell) => {
+      git(cell.made.open, 'config', 'filter.strict.clean', 'echo "no key" >&2; exit 1');
+      git(cell.made.open, 'config', 'filter.strict.required', 'true');
+      const turn = await cell.completed({ prompt: 'echo "*.key filter=strict" > .gitattributes; echo secret > a.key' });
+      cell.assertHeld(turn, 'refused', /no key|filter/);
+      cell.assertKept(turn, ['.gitattributes', 'a.key']);
+      git(cell.made.open, 'config', 'filter.strict.clean', 'cat');
+      await (await cell.owner()).work.commit(turn.id);
+      cell.assertCommitted(turn, ['.gitattributes', 'a.key']);
+    }));
+});
+
+describe('git: environments and configurations', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('who wrote another commit, from a VS Code that `git commit` started as its editor, is not who writes ours', () =>
+    inCell('plain', async (cell) => {
+      cell.setEnvironment({
+        GIT_AUTHOR_NAME: 'Mallory',
+        GIT_AUTHOR_EMAIL: 'mallory@example.com',
+        GIT_AUTHOR_DATE: '@1000000000 +0000',
+        GIT_EDITOR: 'false',
+        GIT_EXEC_PATH: git(cell.made.open, '--exec-path'),
+      });
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      const sha = cell.assertCommitted(turn, ['one.txt']);
+      assert.equal(cell.git('log', '-1', '--format=%an', sha), 'Ada');
+      assert.notEqual(cell.git('log', '-1', '--format=%at', sha), '1000000000');
+    }));
+
+  it('a name and address that the user sets in the environment are theirs', () =>
+    inCell('plain', async (cell) => {
+      cell.setEnvironment({ GIT_AUTHOR_NAME: 'Grace', GIT_AUTHOR_EMAIL: 'grace@example.com' });
+      const sha = cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+      assert.equal(cell.git('log', '-1', '--format=%an %ae', sha), 'Grace grace@example.com');
+    }));
+
+  it('a trace of git’s that is on says nothing that we take for an answer', () =>
+    inCell('plain', async (cell) => {
+      cell.setEnvironment({ GIT_TRACE: '1', GIT_TRACE_SETUP: '2', GIT_CURL_VERBOSE: '1' });
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+    }));
+
+  it('a title that begins like a comment or an option is the title', () =>
+    inCell('plain', async (cell) => {
+      for (const [index, title] of ['# 12: the title', '--amend', '-m x'].entries()) {
+        const sha = cell.assertCommitted(await cell.completed({ title, prompt: `echo ${index} > ${index}.txt` }), [
+          `${index}.txt`,
+        ]);
+        assert.equal(cell.git('log', '-1', '--format=%s', sha), title);
+      }
+      assert.equal(cell.git('rev-list', '--count', 'main..HEAD'), '3');
+    }));
+
+  it('an agent’s question beside its work: the commit waits for the answer, and has all of it', () =>
+    inCell(
+      'plain',
+      async (cell) => {
+        const ids = await cell.queue({ prompt: 'write one.txt 1\nask Go on\nwrite two.txt 2' });
+        await cell.until(() => cell.turn(ids).permission !== null, 'it asks');
+        (await cell.owner()).dispatcher.respond(cell.turn(ids).permission?.id ?? '', 'yes');
+        cell.assertCommitted(await cell.ended(ids), ['one.txt', 'two.txt']);
+      },
+      { agents: { test: testAgent }, defaultAgent: 'test' },
+    ));
+
+  it('two windows with a storage each on one branch: each turn’s commit has its own work alone', () =>
+    inCell('plain', async (cell) => {
+      const first = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertCommitted(first, ['one.txt']);
+      writeFileSync(join(cell.worktree, 'by hand.txt'), 'x\n'); // Somebody works in it besides.
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 2 > two.txt' }), ['two.txt']);
+      assert.deepEqual(cell.uncommitted(), ['by hand.txt']);
+    }));
+});
