@@ -201,7 +201,8 @@ function endOf(found: Found, row: Turn): KnownEnd | undefined {
     const { outcome, message = null, startSha = null, endSha = null } = found.entry;
     return { outcome, message, startSha, endSha };
   }
-  if (found.kind === 'answered' && !row.cancelRequested) {
+  // Once its work is in a commit, or held, a cancel comes too late, as it would have for its host.
+  if (found.kind === 'answered' && (!row.cancelRequested || found.conclusion)) {
     const { outcome, message = null } = found.entry;
     return { outcome, message, startSha: found.startSha, endSha: null };
   }

@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import { commitAgain, settledBy } from '../work/turnWork.ts';
 import { linksOf } from '../worktrees/preparation.ts';
 import { commitMessage } from './commitMessage.ts';
+import { heldTurns } from './heldTurns.ts';
 import type { Queue, QueuedIds } from './queue.ts';
 import { settle } from './turnEnd.ts';
 import { heldInWords } from './words.ts';
@@ -26,7 +27,23 @@ export interface WorkActionsOptions {
   /** Template of commit messages. */
   commitTemplate: () => string;
   log: Log;
+  /** What commits; a parameter, so that a test can run histories without git. */
+  committing?: Committing;
 }
+
+/** What is done with git to make a held commit. */
+export interface Committing {
+  commitAgain: typeof commitAgain;
+  settledBy: typeof settledBy;
+  /** Takes away the ref that kept the work of a turn. */
+  dropRef: (git: Git, turnId: string) => Promise<void>;
+}
+
+const withGit: Committing = {
+  commitAgain,
+  settledBy,
+  dropRef: async (git, turnId) => void (await git.run('update-ref', '-d', turnRef(turnId))),
+};
 
 /** Hooks may run tests; milliseconds. */
 const commitLimit = 10 * 60_000;
@@ -48,9 +65,11 @@ export interface RestorePlan {
 
 export class WorkActions {
   readonly #options: WorkActionsOptions;
+  readonly #committing: Committing;
 
   constructor(options: WorkActionsOptions) {
     this.#options = options;
+    this.#committing = options.committing ?? withGit;
   }
 
   /** Runs a turn again; of one whose agent is done and whose commit is held, makes that commit and sends nothing. */
@@ -74,7 +93,7 @@ export class WorkActions {
         );
       if (message !== undefined && message.trim() === '')
         throw new RefusedError('The message is empty. Write one, or leave it out.');
-      const { commit, left } = await commitAgain(git, {
+      const { commit, left } = await this.#committing.commitAgain(git, {
         branch: branch.name,
         links,
         beginning: { head: turn.startSha, tree: turn.startTree, operation: null },
@@ -89,14 +108,7 @@ export class WorkActions {
         });
         throw new RefusedError(heldInWords(commit, branch.name) ?? 'The commit was refused.');
       }
-      const others = this.#options.store.state
-        .held(branch.id)
-        .flatMap((other) =>
-          other.id !== turnId && other.startTree && other.endTree
-            ? [{ turnId: other.id, from: other.startTree, to: other.endTree }]
-            : [],
-        );
-      const settled = await settledBy(git, others, left);
+      const settled = await this.#committing.settledBy(git, heldTurns(this.#options.store.state.held(branch.id), turnId), left);
       await this.#settled(turnId, { commit, work: turn.work && withoutRef(turn.work), endSha: commit.sha }, settled, commit.sha);
       await this.#dropRefs(git, [turnId, ...settled]);
       return { sha: commit.sha, files: commit.files };
@@ -262,8 +274,8 @@ export class WorkActions {
   /** A ref that keeps what a commit has by now is of no use. */
   async #dropRefs(git: Git, turnIds: readonly string[]): Promise<void> {
     for (const id of turnIds)
-      await git
-        .run('update-ref', '-d', turnRef(id))
+      await this.#committing
+        .dropRef(git, id)
         .catch((error) => this.#options.log(`Removing ${turnRef(id)}: ${messageOf(error)}`, 'warn'));
   }
 }
