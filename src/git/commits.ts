@@ -47,7 +47,9 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
     return { done: true };
   } catch (error) {
     if (!(error instanceof GitError) || error.reason !== 'failed') throw error;
-    return refusal(git, error, isStaged && !concludes);
+    // git may end badly after the commit is made (it was killed, or could not write the index any more).
+    if ((await git.commit('HEAD')) !== state.head) return { done: true };
+    return refusal(git, error, isStaged && !concludes ? paths : []);
   } finally {
     await rm(file, { force: true });
   }
@@ -93,27 +95,22 @@ export async function lastCommit(git: Git): Promise<{ sha: string; files: Change
 }
 
 /** What git meant, found out by asking, never from its words. */
-async function refusal(git: Git, error: GitError, mayBeNothing: boolean): Promise<CommitAnswer> {
+async function refusal(git: Git, error: GitError, staged: readonly ChangedPath[]): Promise<CommitAnswer> {
   const hasIdentity = await git.run('var', 'GIT_COMMITTER_IDENT').then(
     () => true,
     () => false,
   );
   if (!hasIdentity) return { done: false, why: 'identity', said: error.message };
-  const isUnborn = (await git.commit('HEAD')) === undefined;
-  if (mayBeNothing && !isUnborn && (await isQuiet(git, 'diff', '--cached', '--quiet', '--ignore-submodules=none')))
+  if (staged.length > 0 && (await git.commit('HEAD')) !== undefined && !(await differsFromHead(git, staged)))
     return { done: false, why: 'nothing' };
   return { done: false, why: 'refused', said: error.message };
 }
 
-/** `git diff --quiet` ends with 1 when there is a difference (git-diff(1)). */
-async function isQuiet(git: Git, ...args: string[]): Promise<boolean> {
-  try {
-    await git.run(...args);
-    return true;
-  } catch (error) {
-    if (error instanceof GitError && error.exitCode === 1) return false;
-    throw error;
-  }
+/** True when the index has another content than HEAD for one of these paths; others may be staged besides. */
+async function differsFromHead(git: Git, paths: readonly ChangedPath[]): Promise<boolean> {
+  const wanted = new Set(paths.map(({ path }) => path));
+  const staged = await git.run('diff-index', '--cached', '--name-only', '-z', '--no-renames', '--ignore-submodules=none', 'HEAD');
+  return staged.split('\0').some((path) => wanted.has(path));
 }
 
 /** The hooks that the repository names but that are not in this worktree (`core.hooksPath` of a folder that an install step makes): none of them runs. */

@@ -22,6 +22,7 @@ import { commitMessage } from './commitMessage.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { transcriptPath } from '../store/transcripts.ts';
 import type { ReviewedTip } from '../worktrees/reviewedTip.ts';
+import { heldTurns } from './heldTurns.ts';
 import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 import type { TurnRecovery } from './recovery.ts';
 import { applyConclusion, type EndOptions, endTurn, failQueuedTurn } from './turnEnd.ts';
@@ -395,12 +396,6 @@ export class Dispatcher {
     this.#again.dispose();
   }
 }
-
-/** Turns of a branch whose commit is held, but for the one that is about to run. */
-const heldTurns = (held: readonly Turn[], except: string): Job['held'] =>
-  held.flatMap(({ id, startTree, endTree }) =>
-    id !== except && startTree && endTree ? [{ turnId: id, from: startTree, to: endTree }] : [],
-  );
 
 /** The queued turn of a branch that is next. */
 const headOf = (tx: Transaction, branchId: string): Turn | undefined =>

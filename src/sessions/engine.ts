@@ -31,7 +31,7 @@ import type { WorktreeSettings } from '../worktrees/settings.ts';
 import { BranchRemoval, type BranchRemovalOptions } from './branchRemoval.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { type RecoveryOptions, TurnRecovery } from './recovery.ts';
-import { WorkActions } from './workActions.ts';
+import { type Committing, WorkActions } from './workActions.ts';
 import { Queue } from './queue.ts';
 import { renameRepositories } from './repositoryNames.ts';
 import { type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
@@ -86,6 +86,7 @@ export interface Outside {
   atRisk: NonNullable<BranchRemovalOptions['atRisk']>;
   tipOf: typeof reviewedTip;
   concludeTurn: NonNullable<RecoveryOptions['concludeTurn']>;
+  committing: Committing;
 }
 
 /** What only an owner has. */
@@ -409,7 +410,13 @@ export class Engine {
       await store.close();
       return;
     }
-    const work = new WorkActions({ store, queue, commitTemplate: settings.commitTemplate, log });
+    const work = new WorkActions({
+      store,
+      queue,
+      commitTemplate: settings.commitTemplate,
+      log,
+      ...(outside ? { committing: outside.committing } : {}),
+    });
     this.#owner = { store, queue, dispatcher, provisioner, hosts, removal, recovery, work };
     this.readOnlyReason = undefined;
     this.reconcile();

@@ -17,9 +17,10 @@ import { claim, worktreeClaim } from '../platform/claims.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { readTranscript, TranscriptWriter, transcriptPath } from '../store/transcripts.ts';
-import { conclude, unseen } from '../work/turnWork.ts';
+import { conclude, type HeldTurn, unseen } from '../work/turnWork.ts';
 import { linksOf } from '../worktrees/preparation.ts';
 import { commitMessage } from './commitMessage.ts';
+import { heldTurns } from './heldTurns.ts';
 import { type Found, outcomeOf } from './outcome.ts';
 import { type EndOptions, endTurn } from './turnEnd.ts';
 
@@ -45,6 +46,8 @@ export interface ConcludeInput {
   /** True where the work is to be committed, with this message. */
   commits: boolean;
   message: string;
+  /** Earlier turns of the branch whose commits are held. */
+  held: readonly HeldTurn[];
 }
 
 /** Times that a turn may be put back because its host died before the hand-over, before that counts as a failure. */
@@ -126,6 +129,7 @@ export class TurnRecovery {
       beginning: found.beginning,
       commits,
       message: commitMessage(this.#options.commitTemplate(), { turn, session, branch }),
+      held: heldTurns(this.#store.state.held(branch.id), turn.id),
     };
     try {
       const conclusion = await (this.#options.concludeTurn ?? concludeInWorktree)(input);
@@ -195,7 +199,8 @@ function endOf(found: Found, row: Turn): KnownEnd | undefined {
     const { outcome, message = null, startSha = null, endSha = null } = found.entry;
     return { outcome, message, startSha, endSha };
   }
-  if (found.kind === 'answered' && !row.cancelRequested) {
+  // Once its work is in a commit, or held, a cancel comes too late, as it would have for its host.
+  if (found.kind === 'answered' && (!row.cancelRequested || found.conclusion)) {
     const { outcome, message = null } = found.entry;
     return { outcome, message, startSha: found.startSha, endSha: null };
   }
@@ -219,6 +224,7 @@ export async function concludeInWorktree({
   beginning,
   commits,
   message,
+  held: waiting,
 }: ConcludeInput): Promise<Conclusion | null> {
   const worktree = branch.worktreePath;
   if (worktree === null || !existsSync(worktree)) return null;
@@ -234,8 +240,8 @@ export async function concludeInWorktree({
       beginning,
       commits,
       message,
-      held: [],
-      mends: null,
+      held: waiting,
+      mends: turn.mends,
     });
   } finally {
     await held.release();

@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import { commitAgain, settledBy } from '../work/turnWork.ts';
 import { linksOf } from '../worktrees/preparation.ts';
 import { commitMessage } from './commitMessage.ts';
+import { heldTurns } from './heldTurns.ts';
 import type { Queue, QueuedIds } from './queue.ts';
 import { settle } from './turnEnd.ts';
 import { heldInWords } from './words.ts';
@@ -26,7 +27,26 @@ export interface WorkActionsOptions {
   /** Template of commit messages. */
   commitTemplate: () => string;
   log: Log;
+  /** What commits; a parameter, so that a test can run histories without git. */
+  committing?: Committing;
 }
+
+/** What is done with git to make a held commit. */
+export interface Committing {
+  commitAgain: typeof commitAgain;
+  settledBy: typeof settledBy;
+  /** Takes away the ref that kept the work of a turn, where the commit `sha` has all that it kept up to the tree `end`. */
+  dropRef: (git: Git, turn: Turn, end: string, sha: string) => Promise<void>;
+}
+
+const withGit: Committing = {
+  commitAgain,
+  settledBy,
+  dropRef: async (git, { id, startSha, startTree }, end, sha) => {
+    const [before, after] = [await git.ask('rev-parse', `${end}^{tree}`), await git.ask('rev-parse', `${sha}^{tree}`)];
+    if (startTree === startSha && before === after) await git.run('update-ref', '-d', turnRef(id));
+  },
+};
 
 /** Hooks may run tests; milliseconds. */
 const commitLimit = 10 * 60_000;
@@ -48,9 +68,11 @@ export interface RestorePlan {
 
 export class WorkActions {
   readonly #options: WorkActionsOptions;
+  readonly #committing: Committing;
 
   constructor(options: WorkActionsOptions) {
     this.#options = options;
+    this.#committing = options.committing ?? withGit;
   }
 
   /** Runs a turn again; of one whose agent is done and whose commit is held, makes that commit and sends nothing. */
@@ -75,7 +97,7 @@ export class WorkActions {
         );
       if (message !== undefined && message.trim() === '')
         throw new RefusedError('The message is empty. Write one, or leave it out.');
-      const { commit, left } = await commitAgain(git, {
+      const { commit, left } = await this.#committing.commitAgain(git, {
         branch: branch.name,
         links,
         beginning: { head: turn.startSha, tree: turn.startTree, operation: null },
@@ -91,14 +113,7 @@ export class WorkActions {
         });
         throw new RefusedError(heldInWords(commit, branch.name) ?? 'The commit was refused.');
       }
-      const others = this.#options.store.state
-        .held(branch.id)
-        .flatMap((other) =>
-          other.id !== turnId && other.startTree && other.endTree
-            ? [{ turnId: other.id, from: other.startTree, to: other.endTree }]
-            : [],
-        );
-      const settled = await settledBy(git, others, left);
+      const settled = await this.#committing.settledBy(git, heldTurns(this.#options.store.state.held(branch.id), turnId), left);
       const work = turn.work && { ...withoutRef(turn.work), ...(isUnseen(turn) ? { files: commit.files } : {}) };
       await this.#settled(turnId, { commit, work, endSha: commit.sha, endTree: end }, settled, commit.sha);
       await this.#dropRef(git, turn, end, commit.sha);
@@ -271,12 +286,11 @@ export class WorkActions {
   }
 
   /** Takes away a ref that keeps only what commits have by now. Else a turn is looked at, and gone back, by the contents that it keeps. */
-  async #dropRef(git: Git, { id, startSha, startTree }: Turn, end: string, sha: string): Promise<void> {
+  async #dropRef(git: Git, turn: Turn, end: string, sha: string): Promise<void> {
     try {
-      const [before, after] = [await git.ask('rev-parse', `${end}^{tree}`), await git.ask('rev-parse', `${sha}^{tree}`)];
-      if (startTree === startSha && before === after) await git.run('update-ref', '-d', turnRef(id));
+      await this.#committing.dropRef(git, turn, end, sha);
     } catch (error) {
-      this.#options.log(`Removing ${turnRef(id)}: ${messageOf(error)}`, 'warn');
+      this.#options.log(`Removing ${turnRef(turn.id)}: ${messageOf(error)}`, 'warn');
     }
   }
 }

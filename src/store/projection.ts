@@ -93,9 +93,9 @@ export class Projection {
   asking(): Iterable<Turn> {
     return this.#asking.values();
   }
-  /** Turns whose commit is held; of one branch, or of all. */
+  /** Turns whose commit is held; of one branch, or of all. With its branch a session is closed, and nothing of it waits for anybody. */
   held(branchId?: string): Turn[] {
-    const held = [...this.#held.values()];
+    const held = [...this.#held.values()].filter((turn) => !this.#sessions.get(turn.sessionId)?.closed);
     return branchId === undefined ? held : held.filter((turn) => turn.branchId === branchId);
   }
   /** The highest position that a turn ever had here. */

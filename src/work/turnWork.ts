@@ -322,7 +322,9 @@ async function commitNow(
   concludes: boolean,
 ): Promise<Commit | null> {
   const answer = await commitPaths(git, { state, paths, message: order.message, concludes });
-  if (!answer.done) return heldBy(answer);
+  // Made before a crash that left the index behind: these paths only look as if they were not in it.
+  const isMadeAlready = !answer.done && answer.why === 'nothing' && state.head !== (order.beginning.head ?? undefined);
+  if (!answer.done && !isMadeAlready) return heldBy(answer);
   const { sha, files } = await afterCommit(git, order, paths);
   return { state: 'made', sha, files: files.length };
 }

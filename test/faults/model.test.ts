@@ -3,7 +3,7 @@
  * order, with the invariants checked after each step, and an end that every history has to come to.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { noRisk } from '../../src/git/risk.ts';
@@ -32,7 +32,7 @@ const actions = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('enqueue' as const),
       branch: fc.constantFrom(...names),
-      kind: fc.constantFrom('note' as const, 'review' as const),
+      kind: fc.constantFrom('commit' as const, 'commit' as const, 'note' as const, 'review' as const),
     }),
   },
   {
@@ -47,6 +47,32 @@ const actions = fc.oneof(
         'sendNow' as const,
       ),
       n,
+    }),
+  },
+  {
+    weight: 24,
+    arbitrary: fc.record({
+      do: fc.constant('turn' as const),
+      n,
+      writes: fc.boolean(),
+      ends: fc.constantFrom(
+        'completed' as const,
+        'completed' as const,
+        'failed' as const,
+        'answered' as const,
+        'committed' as const,
+        'concluded' as const,
+        'cancel' as const,
+      ),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('retryHeld' as const, 'mend' as const), n }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('worktree' as const),
+      branch: fc.constantFrom(...names),
+      is: fc.constantFrom('refusing' as const, 'refusing' as const, 'willing' as const, 'merging' as const, 'dirty' as const),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('move' as const), n, before: fc.option(n) }) },
@@ -70,7 +96,7 @@ const actions = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('step' as const), n, fails: fc.constantFrom(false, false, false, false, true) }),
   },
   {
-    weight: 12,
+    weight: 18,
     arbitrary: fc.record({
       do: fc.constant('host' as const),
       n,
@@ -83,6 +109,16 @@ const actions = fc.oneof(
         'completed' as const,
         'failed' as const,
         'die' as const,
+        'write' as const,
+        'write' as const,
+        'write' as const,
+        'merge' as const,
+        'solve' as const,
+        'late' as const,
+        'late' as const,
+        'diesAnswered' as const,
+        'diesCommitted' as const,
+        'diesConcluded' as const,
       ),
     }),
   },
@@ -126,7 +162,8 @@ class History {
   #states = new Map<string, Turn>();
   #prompt = 0;
   #log: string[] = [];
-  counts = { restarts: 0 };
+  #paused = new Map<string, string>();
+  counts = { restarts: 0, held: 0, commits: 0, late: 0 };
 
   constructor(random: () => number) {
     this.#disk = new SimulatedDisk(random);
@@ -160,16 +197,26 @@ class History {
           (typeof provisioningSteps)[number],
           Step
         >,
-        removeWorktree: async (branch) => rmSync(branch.worktreePath ?? '/nowhere', { recursive: true, force: true }),
+        removeWorktree: async ({ worktreePath }) => this.#wipe(worktreePath ?? '/nowhere'),
         atRisk: async () => noRisk,
-        concludeTurn: async () => null,
+        concludeTurn: async ({ turn, branch, beginning, commits, held }) =>
+          branch.worktreePath !== null && existsSync(branch.worktreePath)
+            ? this.world.work.conclude(branch.worktreePath, { beginning, commits, held, mends: turn.mends })
+            : null,
+        committing: this.world.work.committing,
         tipOf: async () => ({ tipSha: 'a'.repeat(40), mergeBaseSha: 'b'.repeat(40) }),
       },
     });
     this.#owner = await this.#engine.owner();
+    this.#followEnds();
     this.#states = new Map(Array.from(this.#engine.state.turns(), (turn) => [turn.id, turn]));
     this.#engine.onDidChange(() => this.#follow());
     return this;
+  }
+
+  #wipe(worktree: string): void {
+    rmSync(worktree, { recursive: true, force: true });
+    this.world.work.wipe(worktree);
   }
 
   #step(step: (typeof provisioningSteps)[number]): Step {
@@ -192,8 +239,24 @@ class History {
     return this.#owner.store.eventsOf(turnId).findLast((event) => kind === undefined || event.kind === kind)?.id ?? 0;
   }
 
+  /** A held commit pauses its branch as a failure does, if that is what the settings say. */
+  #followEnds(): void {
+    const { state } = this.#engine;
+    for (const turn of state.turns()) {
+      const before = this.#states.get(turn.id);
+      const { paused, worktreeState } = state.branch(turn.branchId) ?? {};
+      if (worktreeState === 'removing' || worktreeState === 'removed') continue;
+      if (!before || !isActive(before.state) || turn.commit?.state !== 'held') continue;
+      this.counts.held += 1;
+      if (this.settings.onFailure === 'pause') assert.notEqual(paused, 'no', 'a held commit did not pause its branch');
+      else assert.ok(paused !== 'failure' || this.#paused.get(turn.branchId) === 'failure', 'a held commit paused its branch');
+    }
+    this.#paused = new Map(Array.from(state.branches(), ({ id, paused }) => [id, paused]));
+  }
+
   /** Looks at each change of a turn as it is announced. */
   #follow(): void {
+    this.#followEnds();
     const { state } = this.#engine;
     const now = new Map(Array.from(state.turns(), (turn) => [turn.id, turn]));
     for (const turn of now.values()) {
@@ -237,8 +300,56 @@ class History {
       );
       assert.ok(line.filter((turn) => isActive(turn.state)).length <= 1, 'two turns run on one branch');
     }
+    this.#checkWork();
     for (const [turnId, times] of this.world.handovers)
       assert.ok(times <= 1 + (this.#retries.get(turnId) ?? 0), 'a prompt was handed over twice');
+  }
+
+  /** What became of work is told as it is (invariants 11, 12). */
+  #checkWork(): void {
+    const { state } = this.#engine;
+    const { work, hosts } = this.world;
+    assert.deepEqual(work.violations, []);
+    for (const turn of state.turns()) {
+      const { commit, startTree, endTree } = turn;
+      const { worktreePath } = state.branch(turn.branchId) ?? {};
+      if (commit?.state === 'made') {
+        assert.ok(work.commits.has(commit.sha), 'a commit is told that nobody made');
+        if (startTree && endTree && worktreePath)
+          assert.deepEqual(work.waiting(worktreePath, startTree, endTree), [], 'work is told as committed, and is not');
+      }
+      if (commit?.state === 'held') assert.ok(isEnded(turn.state), 'a commit is held of a turn that has not ended');
+    }
+    const held = (branchId?: string) =>
+      Array.from(state.turns())
+        .filter((turn) => turn.commit?.state === 'held' && !state.session(turn.sessionId)?.closed)
+        .filter((turn) => branchId === undefined || turn.branchId === branchId)
+        .map(({ id }) => id)
+        .sort();
+    assert.deepEqual(
+      state
+        .held()
+        .map(({ id }) => id)
+        .sort(),
+      held(),
+    );
+    for (const { job, isActive: isAtWork } of hosts) {
+      const turn = job && state.turn(job.turnId);
+      if (!isAtWork || !turn || turn.attempt !== job.attempt) continue;
+      assert.equal(job.mends, turn.mends);
+      assert.deepEqual(job.held.map(({ turnId }) => turnId).sort(), held(turn.branchId), 'a host was told of other held turns');
+    }
+  }
+
+  /** What an agent did after its turn is known, though the word of it was lost. */
+  #checkLate(): void {
+    for (const { id, alive, client, status } of this.world.hosts) {
+      const turn = status?.late && this.#engine.state.turn(status.late.turnId);
+      if (!alive || !client || client.closed || !turn || !status.late) continue;
+      if (!isEnded(turn.state) || turn.hostId !== id || turn.attempt !== status.late.attempt) continue;
+      this.counts.late += 1;
+      assert.equal(turn.endTree, status.late.conclusion.tree, 'late work is not known');
+    }
   }
 
   /** Waits until nothing more happens by itself. */
@@ -287,7 +398,7 @@ class History {
   }
 
   async do(action: Action): Promise<void> {
-    const { queue, removal, store, dispatcher } = this.#owner;
+    const { queue, removal, store, dispatcher, work } = this.#owner;
     const branchId =
       'branch' in action ? this.#engine.state.branchNamed(join(this.folder, 'repo'), action.branch)?.id : undefined;
     switch (action.do) {
@@ -332,11 +443,31 @@ class History {
         if (turn) await this.#ask(queue.cancel(turn.id));
         break;
       }
-      case 'retry': {
-        const turn = this.#turn(action.n, ({ state }) => isEnded(state));
+      case 'retry':
+      case 'retryHeld': {
+        const isHeld = (turn: Turn) => turn.commit?.state === 'held';
+        const turn = this.#turn(action.n, (one) => isEnded(one.state) && (action.do === 'retry' || isHeld(one)));
         if (!turn) break;
-        this.#retries.set(turn.id, (this.#retries.get(turn.id) ?? 0) + 1);
-        await this.#ask(queue.retry(turn.id));
+        // Of an agent that is done it makes the commit, and sends nothing.
+        if (!isHeld(turn)) this.#retries.set(turn.id, (this.#retries.get(turn.id) ?? 0) + 1);
+        await this.#ask(work.retry(turn.id));
+        break;
+      }
+      case 'mend': {
+        const turn = this.#turn(action.n, ({ commit }) => commit?.state === 'held');
+        const ids = turn && (await this.#ask(work.mend(turn.id)));
+        if (ids) this.#prompts.set(ids.turnId, new Set([this.#engine.state.turn(ids.turnId)?.prompt ?? '']));
+        break;
+      }
+      case 'worktree': {
+        const path = join(this.folder, 'worktrees', action.branch);
+        const at = this.world.work.at(path);
+        if (action.is === 'refusing' || action.is === 'willing') at.refuses = action.is === 'refusing';
+        else if (existsSync(path) && !this.world.hosts.some((host) => host.isActive && host.job?.worktree === path)) {
+          this.#prompt += 1;
+          if (action.is === 'merging') this.world.work.merge(path);
+          else at.dirty.add(`left by a person ${this.#prompt}`);
+        }
         break;
       }
       case 'sendNow': {
@@ -362,7 +493,7 @@ class History {
         break;
       case 'deleteWorktree': {
         const busy = this.world.hosts.some((host) => host.isActive && host.job?.branch === action.branch);
-        if (!busy) rmSync(join(this.folder, 'worktrees', action.branch), { recursive: true, force: true });
+        if (!busy) this.#wipe(join(this.folder, 'worktrees', action.branch));
         break;
       }
       case 'removeBranch':
@@ -376,14 +507,48 @@ class History {
         break;
       }
       case 'host': {
-        const hosts = this.world.hosts.filter((host) => host.isActive);
+        const isLate = action.what === 'late';
+        const hosts = this.world.hosts.filter((host) => (isLate ? host.alive && !host.isActive : host.isActive));
         const host = hosts[action.n % Math.max(1, hosts.length)];
         if (!host) break;
-        if (action.what === 'handOver' || action.what === 'ask' || action.what === 'die') host[action.what]();
-        else if (action.what === 'answer') {
-          const permission = host.status?.permission;
-          if (permission) await this.#ask((async () => dispatcher.respond(permission.id, 'yes'))());
-        } else host.end(action.what);
+        switch (action.what) {
+          case 'answer': {
+            const permission = host.status?.permission;
+            if (permission) await this.#ask((async () => dispatcher.respond(permission.id, 'yes'))());
+            break;
+          }
+          case 'completed':
+          case 'failed':
+            host.end(action.what);
+            break;
+          case 'diesAnswered':
+            host.end('completed', 'answered');
+            break;
+          case 'diesCommitted':
+            host.end('completed', 'committed');
+            break;
+          case 'diesConcluded':
+            host.end('completed', 'concluded');
+            break;
+          default:
+            host[action.what]();
+        }
+        break;
+      }
+      case 'turn': {
+        // All that a turn needs, in one go: histories of single steps come to few ends.
+        for (let round = 0; round < provisioningSteps.length; round += 1) {
+          for (const step of this.#steps.splice(0)) step.resolve(false);
+          await this.settle();
+        }
+        const hosts = this.world.hosts.filter((one) => one.isActive);
+        const host = hosts[action.n % Math.max(1, hosts.length)];
+        if (!host?.job) break;
+        host.handOver();
+        if (action.writes) host.write();
+        if (action.ends === 'cancel') await this.#ask(this.#owner.queue.cancel(host.job.turnId));
+        else if (action.ends === 'completed' || action.ends === 'failed') host.end(action.ends);
+        else host.end('completed', action.ends);
         break;
       }
       case 'setting':
@@ -415,10 +580,30 @@ class History {
     await this.settle();
   }
 
+  /** Every held commit can be made without an agent, as soon as what held it is gone. */
+  async #commitWhatIsHeld(): Promise<void> {
+    const { state } = this.#engine;
+    const sent = new Map(this.world.handovers);
+    for (const { id, branchId } of state.held()) {
+      const { worktreeState, worktreePath } = state.branch(branchId) ?? {};
+      if (worktreeState !== 'ready' || !worktreePath || !existsSync(worktreePath) || state.turn(id)?.commit?.state !== 'held')
+        continue;
+      await this.#owner.work
+        .retry(id)
+        .catch((error: Error) => assert.match(error.message, /Nothing of this turn is left to commit/));
+      await this.settle();
+      this.check();
+    }
+    assert.deepEqual(this.world.handovers, sent, 'a held commit was made, and a prompt sent for it');
+  }
+
   /** Nobody stands in the way any more: everything has to end by itself, and no host may be left at work. */
   async finish(): Promise<void> {
     Object.assign(this.settings, { maxConcurrentTurns: 4, onFailure: 'continue', trusted: true, autoReview: false });
     this.world.lostEvents = 0;
+    this.#engine.reconcile();
+    await this.settle();
+    this.#checkLate();
     await this.#restart('close');
     for (let round = 0; ; round += 1) {
       const { state } = this.#engine;
@@ -428,6 +613,10 @@ class History {
         if (branch.worktreeState === 'failed') await this.#ask(this.#owner.queue.retryProvisioning(branch.id));
       }
       for (const step of this.#steps.splice(0)) step.resolve(false);
+      for (const at of this.world.work.all()) {
+        at.refuses = false;
+        if (at.operation) at.operation.isSolved = true;
+      }
       for (const host of this.world.hosts) {
         if (!host.isActive) continue;
         if (host.status?.permission) host.answer(host.status.permission.id);
@@ -447,6 +636,8 @@ class History {
       );
     }
     assert.equal(this.world.hosts.filter((host) => host.isActive).length, 0, 'a host is left at work');
+    await this.#commitWhatIsHeld();
+    this.counts.commits = this.world.work.commits.size;
     await this.#engine.dispose();
   }
 }
@@ -457,9 +648,9 @@ describe('Any history of the queue', function () {
   after(removeTemporaryFolders);
 
   it('keeps what was accepted, in order, hands over once, and comes to its end (invariants 1, 2, 3, 7, 9)', async () => {
-    const counts = { rounds: 0, steps: 0, restarts: 0 };
+    const counts = { rounds: 0, steps: 0, restarts: 0, held: 0, commits: 0, late: 0 };
     await fc.assert(
-      fc.asyncProperty(fc.array(actions, { minLength: 5, maxLength: 80, size: 'max' }), fc.nat(), async (history, random) => {
+      fc.asyncProperty(fc.array(actions, { minLength: 20, maxLength: 80, size: 'max' }), fc.nat(), async (history, random) => {
         const one = await new History(randomFrom(random)).begin();
         try {
           for (const action of history) {
@@ -472,7 +663,7 @@ describe('Any history of the queue', function () {
         }
         counts.rounds += 1;
         counts.steps += history.length;
-        counts.restarts += one.counts.restarts;
+        for (const what of ['restarts', 'held', 'commits', 'late'] as const) counts[what] += one.counts[what];
       }),
       {
         seed,

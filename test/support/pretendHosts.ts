@@ -2,13 +2,18 @@
  * Agent hosts as pure data: what they do next is decided by the test. They outlive an engine, write real transcripts, and keep to
  * what real ones promise: the hand-over is written before the agent has the prompt, the end before it is announced.
  */
-import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Job, TurnStatus } from '../../src/agentHost/protocol.ts';
 import type { HostConnection } from '../../src/agents/hostClient.ts';
 import type { HostsOptions } from '../../src/agents/hosts.ts';
 import type { TranscriptDraft, TurnOutcome } from '../../src/model/transcript.ts';
+import type { Beginning, Conclusion } from '../../src/model/work.ts';
 import type { EngineHosts } from '../../src/sessions/engine.ts';
+import { PretendWork } from './pretendWork.ts';
+
+/** After which of its steps, on the way from an agent's answer to the end of its turn, a host dies. */
+export type LastStep = 'answered' | 'committed' | 'concluded';
 
 class PretendHost {
   readonly id: string;
@@ -17,6 +22,9 @@ class PretendHost {
   job: Job | undefined;
   status: TurnStatus | null = null;
   client: PretendClient | undefined;
+  #beginning: Beginning | undefined;
+  #written = 0;
+  #ended: { outcome: TurnOutcome; conclusion: Conclusion } | undefined;
 
   constructor(id: string, world: PretendWorld) {
     this.id = id;
@@ -34,6 +42,8 @@ class PretendHost {
     }
     this.#world.onJob(this, job);
     this.job = job;
+    this.#beginning = undefined;
+    this.#ended = undefined;
     this.#announce({
       turnId: job.turnId,
       attempt: job.attempt,
@@ -48,15 +58,61 @@ class PretendHost {
       outcome: null,
       message: null,
       retired: null,
+      startTree: null,
+      conclusion: null,
+      late: this.status?.late ?? null,
     });
     if (!existsSync(job.worktree)) this.end('failed'); // It was deleted in this moment.
   }
 
   handOver(): void {
     if (this.status?.state !== 'starting' || !this.job) return;
-    this.#write({ type: 'handover', attempt: this.job.attempt });
+    this.#beginning = this.#world.work.begin(this.job.worktree);
+    const { head, tree } = this.#beginning;
+    const startSha = head as string;
+    this.#write({ type: 'handover', attempt: this.job.attempt, beginning: this.#beginning, startSha });
     this.#world.handovers.set(this.job.turnId, (this.#world.handovers.get(this.job.turnId) ?? 0) + 1);
-    this.#announce({ state: 'running', agentSessionId: this.job.sessionId });
+    this.#announce({ state: 'running', agentSessionId: this.job.sessionId, startSha, startTree: tree });
+  }
+
+  /** The agent writes a file that nobody else writes. */
+  write(): void {
+    if (this.status?.state !== 'running' || !this.job) return;
+    this.#writeFile(this.job);
+  }
+
+  #writeFile({ worktree, turnId, attempt }: Job): void {
+    this.#written += 1;
+    this.#world.work.write(worktree, `${turnId}.${attempt}.${this.id}.${this.#written}`);
+  }
+
+  /** The agent begins a merge that it does not finish, or solves the one that it found. */
+  merge(): void {
+    if (this.status?.state === 'running' && this.job) this.#world.work.merge(this.job.worktree);
+  }
+  solve(): void {
+    const { operation } = this.#world.work.at(this.job?.worktree ?? '');
+    if (this.status?.state === 'running' && operation) operation.isSolved = true;
+  }
+
+  /** The agent goes on after its turn, and its host takes that in as soon as nobody else is at work there. */
+  late(): void {
+    const { job, status } = this;
+    const ended = this.#ended;
+    if (!this.alive || !job || !ended || status?.state !== 'ended' || !existsSync(job.worktree)) return;
+    if (this.#world.hosts.some((host) => host.isActive && host.job?.worktree === job.worktree)) return;
+    this.#writeFile(job);
+    const before = ended.conclusion;
+    const more = this.#world.work.conclude(job.worktree, {
+      beginning: { head: before.head, tree: before.tree, operation: null },
+      commits: job.kind === 'commit' && ended.outcome === 'completed' && before.commit?.state !== 'held',
+      held: job.held,
+      mends: job.mends,
+    });
+    const conclusion = { ...more, commit: more.commit ?? before.commit };
+    ended.conclusion = conclusion;
+    this.#write({ type: 'concluded', attempt: job.attempt, conclusion, late: true });
+    this.#announce({ late: { turnId: job.turnId, attempt: job.attempt, conclusion } });
   }
 
   ask(): void {
@@ -75,10 +131,30 @@ class PretendHost {
     if (this.status?.permission?.id === permissionId) this.#announce({ permission: null });
   }
 
-  end(outcome: TurnOutcome): void {
+  /** `dies`: it is killed after that step, and nobody hears of the rest. */
+  end(outcome: TurnOutcome, dies?: LastStep): void {
     if (!this.isActive || !this.job || (outcome === 'completed' && this.status?.state !== 'running')) return;
+    const conclusion = this.#beginning ? this.#conclude(this.job, this.#beginning, outcome, dies) : null;
+    if (conclusion === 'died') {
+      this.die();
+      return;
+    }
     this.#write({ type: 'ended', attempt: this.job.attempt, outcome });
-    this.#announce({ state: 'ended', outcome, permission: null, message: outcome === 'failed' ? 'It failed.' : null });
+    const message = outcome === 'failed' ? 'It failed.' : null;
+    this.#announce({ state: 'ended', outcome, permission: null, message, conclusion, endSha: conclusion?.head ?? null });
+  }
+
+  #conclude(job: Job, beginning: Beginning, outcome: TurnOutcome, dies?: LastStep): Conclusion | 'died' | null {
+    const { attempt, held, mends, worktree } = job;
+    this.#write({ type: 'answered', attempt, outcome });
+    if (dies === 'answered') return 'died';
+    if (!existsSync(worktree)) return dies ? 'died' : null;
+    const commits = job.kind === 'commit' && outcome === 'completed';
+    const conclusion = this.#world.work.conclude(worktree, { beginning, commits, held, mends });
+    if (dies === 'committed') return 'died';
+    this.#write({ type: 'concluded', attempt, conclusion });
+    this.#ended = { outcome, conclusion };
+    return dies ? 'died' : conclusion;
   }
 
   die(): void {
@@ -86,12 +162,12 @@ class PretendHost {
     this.client?.close();
   }
 
-  #write(draft: TranscriptDraft): void {
+  #write(draft: TranscriptDraft & { late?: true }): void {
     const { transcript, turnId } = this.job as Job;
     mkdirSync(dirname(transcript), { recursive: true });
-    const seq = (this.#world.written.get(transcript) ?? 0) + 1;
-    this.#world.written.set(transcript, seq);
-    appendFileSync(transcript, `${JSON.stringify({ ...draft, seq, at: 1, turnId })}\n`);
+    // A window that concludes a turn whose host has died writes here, too.
+    const lines = existsSync(transcript) ? readFileSync(transcript, 'utf8').split('\n').length - 1 : 0;
+    appendFileSync(transcript, `${JSON.stringify({ ...draft, seq: lines + 1, at: 1, turnId })}\n`);
   }
 
   #announce(patch: Partial<TurnStatus>): void {
@@ -153,8 +229,8 @@ export class PretendWorld {
   readonly hosts: PretendHost[] = [];
   /** How often an agent was given the prompt, by turn. */
   readonly handovers = new Map<string, number>();
-  /** Lines in each transcript. */
-  readonly written = new Map<string, number>();
+  /** What agents write, and what becomes of it. */
+  readonly work = new PretendWork();
   asked = 0;
   /** Words of hosts that will not be heard. */
   lostEvents = 0;

@@ -49,6 +49,7 @@ describe('A start that was decided on', () => {
       removeWorktree: async () => undefined,
       atRisk: async () => noRisk,
       concludeTurn: async () => null,
+      committing: world.work.committing,
       tipOf: async () => ({ tipSha: 'a'.repeat(40), mergeBaseSha: 'b'.repeat(40) }),
     };
     const engine = startEngine(folder, join(folder, 'repo'), { maxConcurrentTurns: 2 }, { outside });
