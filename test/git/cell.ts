@@ -217,6 +217,7 @@ export class Cell {
   /** Ends agent hosts, whose environment is that of the time when they were started. */
   async endHosts(): Promise<void> {
     const { hosts } = await this.owner();
+    await hosts.end((await hosts.take()).hostId); // The one that is kept ready, or on its way up.
     for (const client of [...hosts.all()]) await hosts.end(client.hostId);
   }
 
