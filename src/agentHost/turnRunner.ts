@@ -253,7 +253,7 @@ export class TurnRunner {
   }
 
   async #begin(job: Job): Promise<Beginning> {
-    const { head, tree, operation, state } = await begin(this.#git(job), {
+    const { state, ...beginning } = await begin(this.#git(job), {
       turnId: job.turnId,
       title: job.title,
       repository: job.repository,
@@ -261,6 +261,7 @@ export class TurnRunner {
       links: job.links,
       now: Date.now(),
     });
+    const { operation } = beginning;
     if (operation) {
       const unmerged = state.changed.flatMap((one) => (one.unmerged ? [one.path] : []));
       this.#write({
@@ -268,7 +269,7 @@ export class TurnRunner {
         text: `A ${operation.kind} is under way in this worktree${unmerged.length > 0 ? `, in conflict: ${shown(unmerged)}` : ''}. To solve it is work like any other.`,
       });
     }
-    return { head, tree, operation };
+    return beginning;
   }
 
   /** git ends with the turn, and so does what it started. */

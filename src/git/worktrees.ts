@@ -71,9 +71,14 @@ function readText(path: string): string | undefined {
   }
 }
 
+/** What tells a folder from another one at the same path, also after a restart; undefined where none is. */
+export const folderIdentity = (path: string): string | undefined =>
+  lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino.toString();
+
 /**
  * Puts the `.git` file of a linked worktree back where an agent deleted it: git's entry still names the place. What `git worktree repair`
- * does for all worktrees at once is done for this one alone.
+ * does for all worktrees at once is done for this one alone. The caller knows that the folder is the worktree still: git's entry names
+ * its path only, where the user may have put another folder.
  */
 export function mendGitFile(folder: string, repository: string): void {
   const file = join(folder, '.git');

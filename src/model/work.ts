@@ -46,6 +46,8 @@ export const beginningSchema = z.object({
   tree: z.string(),
   /** The operation that was under way. */
   operation: z.object({ kind: z.string(), id: z.string() }).nullable(),
+  /** The worktree's folder, as the file system tells it from another one that took its place. */
+  folder: z.string().optional(),
 });
 export type Beginning = z.infer<typeof beginningSchema>;
 

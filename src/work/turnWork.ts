@@ -20,7 +20,7 @@ import {
   snapshot,
   turnRef,
 } from '../git/trees.ts';
-import { isOnBranch, mendGitFile, type WorktreeState, worktreeState } from '../git/worktrees.ts';
+import { folderIdentity, isOnBranch, mendGitFile, type WorktreeState, worktreeState } from '../git/worktrees.ts';
 import { WorktreeError } from '../model/errors.ts';
 import type { Beginning, Commit, Conclusion, HeldCommit, Work } from '../model/work.ts';
 
@@ -50,13 +50,13 @@ export async function begin(
     head: before.head ?? null,
     tree: before.tree,
     operation: operation ? { kind: operation.kind, id: operation.id } : null,
+    folder: folderIdentity(git.folder),
     state,
   };
 }
 
 /** What the worktree is at; of another repository, whose `.git` took the place of ours, nothing is asked. Rejects with WorktreeError then. */
 async function stateOf(git: Git, repository: string): Promise<WorktreeState> {
-  mendGitFile(git.folder, repository);
   if (findRepository(git.folder)?.repository !== repository)
     throw new WorktreeError(
       `${git.folder} is not a worktree of this repository any more. Move that folder away and retry: the worktree is made again.`,
@@ -100,6 +100,8 @@ export interface ConcludeOrder {
 /** The work of a turn that has ended. Rejects with WorktreeError where the worktree is gone, with GitError where git was stopped. */
 export async function conclude(git: Git, order: ConcludeOrder): Promise<Conclusion> {
   const { beginning, links } = order;
+  if (beginning.folder !== undefined && beginning.folder === folderIdentity(git.folder))
+    mendGitFile(git.folder, order.repository);
   const state = await stateOf(git, order.repository);
   const changed = changedWithout(state.changed, links);
   const isUntouched = changed.length === 0 && state.head === beginning.head && beginning.tree === beginning.head;

@@ -68,7 +68,7 @@ describe('A storage of version 0.1.0 whose branches never commit again', () => {
       // What was there when it began can't be lost any more, whatever is done in the worktree.
       const before = git(repository, 'ls-tree', '--name-only', row?.startTree as string).split('\n');
       for (const line of left.split('\n')) assert.ok(before.includes(line.slice(3)), line);
-      assert.equal(git(repository, 'rev-parse', `refs/branchline/turns/${turn}^{tree}`), row?.startTree);
+      assert.equal(git(repository, 'rev-parse', `refs/branchline/turns/${turn}^1^{tree}`), row?.startTree);
     }
     assert.deepEqual(subjects(repository, `${first}..b`), ['Own']);
     assert.deepEqual(subjects(repository, `${first}..c`), ['After']);

@@ -210,7 +210,14 @@ export class TimelineElement extends LitElement {
   }
 
   #reveal(branchId: string | null, turnId: string | null, compose: boolean): void {
+    // A click on a row and F2 on it may come in any order: the editor stays.
+    const isEdited = this.editing?.turnId === turnId && this.rows.some(({ id, state }) => id === turnId && state === 'queued');
+    if (turnId !== null && (this.#wantedEdit === turnId || isEdited)) {
+      this.#revealEdit(branchId, turnId);
+      return;
+    }
     if (branchId !== null && this.scope.branchId !== branchId) this.#setScope({ ...firstScope, branchId });
+    this.#wantedEdit = undefined;
     this.#wanted = turnId ?? undefined;
     if (turnId === null) this.#show(undefined);
     this.#showWanted();
@@ -220,6 +227,7 @@ export class TimelineElement extends LitElement {
   /** Opens the editor of a turn's prompt, with as many rows as it takes to have it among them. */
   #revealEdit(branchId: string | null, turnId: string): void {
     this.#show(undefined);
+    this.#wanted = undefined;
     this.#wantedEdit = turnId;
     if (!this.rows.some(({ id }) => id === turnId)) this.#setScope({ ...firstScope, branchId, queued: mostQueued });
     this.#showWanted();
