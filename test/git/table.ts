@@ -1,5 +1,5 @@
 /**
- * Kinds of repository times operations: each cell is a test of its own on a repository of its own. `npm test` has every third one,
+ * Kinds of repository times operations: each cell is a test of its own on a repository of its own. `npm test` has one in ten,
  * along the diagonals, so that each kind and each operation is in it; `npm run test:git` has all and prints them as a table.
  */
 import { removeTemporaryFolders } from '../support/temporaryFolder.ts';
@@ -8,7 +8,7 @@ import { type Kind, kinds } from './kinds.ts';
 import { type Operation, operations } from './operations.ts';
 
 /** One of so many cells is in the short round. */
-export const shortShare = 3;
+export const shortShare = 10;
 
 const isWhole = process.env.BRANCHLINE_WHOLE_TABLE === '1';
 

@@ -10,7 +10,7 @@ import { removeTemporaryFolders, temporaryFolder } from '../support/temporaryFol
 describe('This project as the repository', () => {
   after(removeTemporaryFolders);
 
-  it('has a branch whose turns run its own lint and unit tests', async () => {
+  it('has a branch whose turns run its own lint, and unit tests of some of its rooms', async () => {
     const folder = temporaryFolder();
     const repository = makeRepository(folder, 'project');
     for (const name of [
@@ -34,7 +34,7 @@ describe('This project as the repository', () => {
     const { queue } = await one.engine.owner();
     const path = 'PATH="$PWD/node_modules/.bin:$PATH"';
     const lint = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} biome check --error-on-warnings .` });
-    const unit = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} mocha 'test/unit/**/*.test.ts'` });
+    const unit = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} mocha 'test/unit/{model,sessions,tree}/**/*.test.ts'` });
     await until(
       one.engine,
       () =>
