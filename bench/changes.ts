@@ -52,11 +52,11 @@ async function storeWith(folder: string, sessions: number): Promise<{ cost: () =
     agents: () => ['shell'],
   });
   const listener = store.onDidChange((change) => {
-    const snapshot = queueSnapshot(store.state, { catalog, limit: 4, trusted: true, inFlight: 0 });
+    const snapshot = queueSnapshot(store.state, { catalog, limit: 4, trusted: true, inFlight: [], now: Date.now() });
     nextTurns(snapshot);
     const context = { state: store.state, queue: snapshot, agentName: (id: string) => id, now: Date.now() };
     for (const id of change.branches) for (const node of childrenOf(store.state, id, endedAtFirst)) rowOf(node, context);
-    statusText(store.state, false);
+    statusText(store.state, false, { nameOf: (id) => id, now: 0 });
   });
   return {
     cost: async () => {

@@ -43,7 +43,7 @@ function stateWith(turns: number): Projection {
 
 function snapshotOf(state: Projection): Extract<ToView, { type: 'snapshot' }> {
   const catalog = makeCatalog({}, 'shellAgent.js');
-  const queue = queueSnapshot(state, { catalog, limit: 20, trusted: true, inFlight: 0 });
+  const queue = queueSnapshot(state, { catalog, limit: 20, trusted: true, inFlight: [], now: Date.now() });
   const model = modelOf(firstScope, {
     state,
     queue,
@@ -51,6 +51,7 @@ function snapshotOf(state: Projection): Extract<ToView, { type: 'snapshot' }> {
     defaultAgent: 'shell',
     readOnly: null,
     hasRepository: true,
+    now: Date.now(),
     stats: () => undefined,
     found: new Set(),
   });

@@ -1,10 +1,18 @@
 /** What other extensions get from `activate` (version 1); its types are in `apiTypes.ts`, which is shipped as `api.d.ts`. */
 import * as vscode from 'vscode';
 import * as z from 'zod';
-import type { BranchlineApi, BranchSnapshot, QueueSessionInput, SessionSnapshot, Snapshot, TurnSnapshot } from './apiTypes.ts';
+import type {
+  AgentSnapshot,
+  BranchlineApi,
+  BranchSnapshot,
+  QueueSessionInput,
+  SessionSnapshot,
+  Snapshot,
+  TurnSnapshot,
+} from './apiTypes.ts';
 import { RefusedError } from './model/errors.ts';
 import { compareRows } from './model/order.ts';
-import { type Branch, type Session, sessionKinds, type Turn } from './model/types.ts';
+import { type Branch, type Session, sessionKinds, type Turn, type WaitingReason } from './model/types.ts';
 import type { Commit, Work } from './model/work.ts';
 import type { Engine, Owner } from './sessions/engine.ts';
 import { type QueueSnapshot, waitingFor } from './sessions/nextTurn.ts';
@@ -76,7 +84,7 @@ export function makeApi(engine: Engine | undefined): { api: BranchlineApi; dispo
         throw new RefusedError('There is no session with this id.');
       return readTranscript(transcriptPath(engine.folder, sessionId));
     },
-    snapshot: () => (engine ? snapshotOf(engine) : { branches: [] }),
+    snapshot: () => (engine ? snapshotOf(engine) : { branches: [], agents: [] }),
     onDidChange: changed.event,
   };
   return {
@@ -92,7 +100,21 @@ export function makeApi(engine: Engine | undefined): { api: BranchlineApi; dispo
 export function snapshotOf(engine: Engine): Snapshot {
   const queue = engine.queueSnapshot();
   const branches = Array.from(engine.state.branches()).filter((branch) => branch.worktreeState !== 'removed');
-  return { branches: branches.map((branch) => branchSnapshot(engine, branch, queue)) };
+  return { branches: branches.map((branch) => branchSnapshot(engine, branch, queue)), agents: agentSnapshots(engine) };
+}
+
+function agentSnapshots({ catalog, state }: Engine): AgentSnapshot[] {
+  return catalog.all().map(({ id, name }) => {
+    const wait = state.agentWait(id);
+    if (!catalog.isInstalled(id)) return { id, name, state: 'notInstalled' };
+    if (!wait) return { id, name, state: 'ready' };
+    return { id, name, state: wait.kind, ...(wait.until === null ? {} : { until: wait.until }), message: wait.said };
+  });
+}
+
+function waitingUntil(turn: Turn, waits: WaitingReason | undefined, queue: QueueSnapshot): Pick<TurnSnapshot, 'waitingUntil'> {
+  const until = waits === 'limit' || waits === 'signIn' ? queue.unavailable(turn.sessionId)?.until : undefined;
+  return until == null ? {} : { waitingUntil: until };
 }
 
 function commitSnapshot(commit: Commit, branch: string): NonNullable<TurnSnapshot['commit']> {
@@ -116,6 +138,7 @@ function branchSnapshot({ state }: Engine, branch: Branch, queue: QueueSnapshot)
       attachments: turn.attachments.map((attachment) => ({ ...attachment })),
       queuedAt: turn.queuedAt,
       ...(waits ? { waitingFor: waits } : {}),
+      ...waitingUntil(turn, waits, queue),
       ...(turn.permission ? { permission: structuredClone(turn.permission) } : {}),
       ...(turn.error ? { error: { ...turn.error } } : {}),
       ...(turn.startedAt === null ? {} : { startedAt: turn.startedAt }),

@@ -30,7 +30,7 @@ export type SessionState =
   | 'closed';
 export type TurnState = 'queued' | 'starting' | 'running' | 'completed' | 'failed' | 'cancelled' | 'interrupted';
 /** Why a queued turn waits. */
-export type WaitingReason = 'worktree' | 'turn' | 'capacity' | 'paused' | 'agent' | 'trust';
+export type WaitingReason = 'worktree' | 'turn' | 'capacity' | 'paused' | 'agent' | 'trust' | 'limit' | 'signIn';
 
 export interface AttachmentInput {
   name: string;
@@ -85,6 +85,8 @@ export interface TurnSnapshot {
   /** `size` in bytes. */
   attachments: { name: string; mimeType: string; sha256: string; size: number }[];
   waitingFor?: WaitingReason;
+  /** When it goes on, where that is known. */
+  waitingUntil?: number;
   permission?: PermissionRequest;
   error?: Failure;
   queuedAt: number;
@@ -128,8 +130,20 @@ export interface BranchSnapshot {
   sessions: SessionSnapshot[];
 }
 
+export interface AgentSnapshot {
+  id: string;
+  name: string;
+  /** `limit`, `signIn` and `offline`: it can't work now, and its turns wait. */
+  state: 'ready' | 'notInstalled' | 'signIn' | 'limit' | 'offline';
+  /** When it is tried again. */
+  until?: number;
+  /** Its own words. */
+  message?: string;
+}
+
 export interface Snapshot {
   branches: BranchSnapshot[];
+  agents: AgentSnapshot[];
 }
 
 /** One thing said or done in a session; `type` tells what, `seq` (from 1, without gaps) in which order. */

@@ -49,6 +49,7 @@ export class Config implements vscode.Disposable {
       defaultAgent: () => this.#value('defaultAgent', z.string().min(1), 'shell'),
       maxConcurrentTurns: () => this.#value('queue.maxConcurrentTurns', z.number().int().min(1).max(64), 4),
       onFailure: () => this.#value('queue.onFailure', z.enum(['pause', 'continue']), 'pause'),
+      onLimit: () => this.#value('queue.onLimit', z.enum(['wait', 'pause']), 'wait'),
       worktrees: (repository) => this.#worktrees(repository),
       permissions: () => this.#value('permissions', z.enum(permissionPolicies), 'ask'),
       autoReview: () => this.#value('autoReview', z.boolean(), false),

@@ -11,6 +11,7 @@ import { problemCommands } from './commands/problem.ts';
 import { sessionCommands } from './commands/sessions.ts';
 import { turnCommands } from './commands/turns.ts';
 import { viewCommands } from './commands/views.ts';
+import { agentCommands } from './commands/agents.ts';
 import { workCommands } from './commands/work.ts';
 import { Config } from './config.ts';
 import { LogChannel } from './logChannel.ts';
@@ -67,6 +68,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     ...sessionCommands(shared, config.engine.defaultAgent),
     ...turnCommands(shared),
     ...workCommands(shared),
+    ...agentCommands(shared),
     ...branchCommands(shared),
     ...viewCommands(shared),
     ...problemCommands(shared, String((context.extension.packageJSON as { version?: unknown }).version)),

@@ -19,7 +19,9 @@ export class StatusBar implements vscode.Disposable {
   }
 
   #draw(): void {
-    const status = statusText(this.#engine.state, this.#engine.readOnlyReason !== undefined);
+    const { state, catalog, readOnlyReason } = this.#engine;
+    const nameOf = (id: string) => catalog.find(id)?.name ?? id;
+    const status = statusText(state, readOnlyReason !== undefined, { nameOf, now: Date.now() });
     this.target = status?.target;
     if (status) this.#item.show(status);
     else this.#item.hide();

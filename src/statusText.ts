@@ -2,6 +2,7 @@
 import { shortened } from './model/inertText.ts';
 import type { Branch, Turn } from './model/types.ts';
 import { heldInWords, needsMending, stepInWords } from './sessions/words.ts';
+import { type UnavailableContext, unavailableAgents } from './sessions/unavailableAgents.ts';
 import type { Projection } from './store/projection.ts';
 
 /** The counts behind a name stay in view. */
@@ -14,11 +15,11 @@ export interface StatusText {
   tooltip: string;
   warning: boolean;
   /** What a click shows. */
-  target: { branchId: string; turnId?: string } | undefined;
+  target: { branchId: string; turnId?: string } | 'agents' | undefined;
 }
 
 /** Pure; `undefined` when there is nothing to say. */
-export function statusText(state: Projection, readOnly: boolean): StatusText | undefined {
+export function statusText(state: Projection, readOnly: boolean, unavailable: UnavailableContext): StatusText | undefined {
   const active = Array.from(state.active());
   const running = active.length;
   let queued = -running;
@@ -60,6 +61,15 @@ export function statusText(state: Projection, readOnly: boolean): StatusText | u
       tooltip: heldInWords(held.commit, state.branch(held.branchId)?.name ?? '') ?? '',
       warning: true,
       target: { branchId: held.branchId, turnId: held.id },
+    };
+  const [waits] = unavailableAgents(state, unavailable);
+  if (waits && (running === 0 || waits.kind === 'signIn'))
+    return {
+      icon: waits.kind === 'signIn' ? 'account' : 'watch',
+      text: `${shortened(unavailable.nameOf(waits.agent), longestName)} ${waits.kind === 'signIn' ? 'needs a sign-in' : 'waits'}${counts ? ` · ${counts}` : ''}`,
+      tooltip: waits.words,
+      warning: waits.kind === 'signIn',
+      target: 'agents',
     };
   if (preparing)
     return {

@@ -21,6 +21,7 @@ import {
   type RequestPermissionResponse,
   type SessionUpdate,
 } from '@agentclientprotocol/sdk';
+import { isConversationGone } from '../agents/availability/conversationGone.ts';
 import { AgentError, messageOf } from '../model/errors.ts';
 import { agentEnvironment, type Place } from '../platform/environment.ts';
 import { endMarked, markVariable } from '../platform/processes.ts';
@@ -153,10 +154,11 @@ export class AgentProcess {
   }
 
   /**
-   * Opens the conversation: a new one, or the one with this id in this same folder. Returns why it can't go on, for a
-   * conversation that is over as far as the agent is concerned.
+   * Opens the conversation: a new one, or the one with this id in this same folder. Returns why it can't go on, for a conversation that
+   * its agent says it does not know; everything else on the way back may pass, and rejects. `isFresh`: nothing was ever said in it, so
+   * another one takes its place.
    */
-  async open(known: string | null): Promise<{ retired: string } | undefined> {
+  async open(known: string | null, isFresh: boolean): Promise<{ retired: string } | undefined> {
     const { cwd, program } = this.#options;
     const agent = this.#connection.agent;
     if (known === null) {
@@ -176,10 +178,12 @@ export class AgentProcess {
       if (this.#capabilities.sessionCapabilities?.resume)
         await this.#request('go on', agent.request(methods.agent.session.resume, params));
       else if (this.#capabilities.loadSession) await this.#request('go on', agent.request(methods.agent.session.load, params));
+      else if (isFresh) return this.open(null, true);
       else return { retired: `${program.name} can't continue an earlier conversation. Queue a new session for it instead.` };
       return undefined;
     } catch (error) {
-      if (this.hasExited) throw error;
+      if (this.hasExited || !isConversationGone((error as Error).cause ?? error)) throw error;
+      if (isFresh) return this.open(null, true);
       return {
         retired: `${program.name} no longer has this conversation (${messageOf(error)}). Queue a new session instead; the transcript is kept.`,
       };

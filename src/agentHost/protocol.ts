@@ -3,7 +3,8 @@
  * time, so one that is lost or doubled does no harm.
  */
 import * as z from 'zod';
-import { conclusionSchema } from '../model/work.ts';
+import { unavailableSchema } from '../model/unavailable.ts';
+import { beginningSchema, conclusionSchema } from '../model/work.ts';
 import { permissionSchema, transcriptEntrySchema, turnOutcomes } from '../model/transcript.ts';
 
 export const hostProtocolVersion = 1;
@@ -52,6 +53,10 @@ export const jobSchema = z.object({
   agent: agentProgram,
   /** The agent's own id of the conversation to go on with, or null for a new one. */
   agentSessionId: z.string().nullable(),
+  /** True when no prompt of the conversation was ever answered: a new one takes its place where the agent does not know it. */
+  isFresh: z.boolean().default(false),
+  /** Set for a turn that goes on: what the agent is told in place of the prompt, and where the turn began. */
+  goesOn: z.object({ text: z.string(), beginning: beginningSchema }).nullable().default(null),
   permissions: z.enum(permissionPolicies),
   /** Paths of links that Branchline made in the worktree: they are never changes. */
   links: z.array(z.string()).default([]),
@@ -96,6 +101,10 @@ export const turnStatusSchema = z.object({
   retired: z.string().nullable(),
   /** Content of the worktree when it began. */
   startTree: z.string().nullable().default(null),
+  /** Set when it failed because its agent can't work now. */
+  unavailable: unavailableSchema.nullable().default(null),
+  /** True once the agent has done something that only one does which can work. */
+  works: z.boolean().default(false),
   /** What became of its work; null until it has ended. */
   conclusion: conclusionSchema.nullable().default(null),
   /** What an agent of this host did after the end of an earlier turn. */

@@ -14,10 +14,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { ContentBlock, RequestPermissionRequest, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk';
+import { type Unavailable as Met, unavailableByError, unavailableByLastText } from '../agents/availability/unavailable.ts';
 import { Git, type GitOptions } from '../git/git.ts';
 import { difference } from '../git/trees.ts';
 import { AgentError, messageOf } from '../model/errors.ts';
 import type { TranscriptDraft, TranscriptEntry, TurnOutcome } from '../model/transcript.ts';
+import type { Unavailable } from '../model/unavailable.ts';
 import type { Beginning, Conclusion } from '../model/work.ts';
 import { claim, claimNow, worktreeClaim } from '../platform/claims.ts';
 import type { Exclusive } from '../platform/exclusive.ts';
@@ -28,6 +30,7 @@ import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
 import { begin, conclude, unseen } from '../work/turnWork.ts';
 import { AgentProcess } from './agentProcess.ts';
+import { Doings } from './doings.ts';
 import { PermissionBook } from './permissionBook.ts';
 import type { Job, PermissionPolicy, TurnStatus } from './protocol.ts';
 import { entryFor } from './updates.ts';
@@ -54,6 +57,8 @@ interface End {
   outcome: TurnOutcome;
   message?: string;
   stopReason?: string;
+  /** Its agent can't work now. */
+  unavailable?: Unavailable;
 }
 
 /** A turn that has ended, for what its agent may still do. */
@@ -74,6 +79,7 @@ export class TurnRunner {
   #cancel = new AbortController();
   #interruptedBy: string | undefined;
   #beginning: Beginning | undefined;
+  #doings = new Doings();
   #ended: Ended | undefined;
   #late: NodeJS.Timeout | undefined;
   #settling: Promise<void> = Promise.resolve();
@@ -125,6 +131,7 @@ export class TurnRunner {
     this.#cancel = new AbortController();
     this.#interruptedBy = undefined;
     this.#beginning = undefined;
+    this.#doings = new Doings();
     this.#announce({
       turnId: job.turnId,
       attempt: job.attempt,
@@ -139,6 +146,8 @@ export class TurnRunner {
       outcome: null,
       message: null,
       retired: null,
+      unavailable: null,
+      works: false,
       startTree: null,
       conclusion: null,
       late: this.status?.late ?? null,
@@ -149,12 +158,14 @@ export class TurnRunner {
       await this.#onceDiskIsWell(async () => {
         this.#writer ??= await this.#openTranscript(job);
       });
-      this.#write({
-        type: 'prompt',
-        text: job.prompt,
-        attempt: job.attempt,
-        attachments: job.attachments.map(({ path, ...attachment }) => attachment),
-      });
+      if (job.goesOn) this.#write({ type: 'notice', text: `${job.agent.name} is told: ${job.goesOn.text}` });
+      else
+        this.#write({
+          type: 'prompt',
+          text: job.prompt,
+          attempt: job.attempt,
+          attachments: job.attachments.map(({ path, ...attachment }) => attachment),
+        });
       held = await this.#claim(job);
       if (before) await this.#takeLateWork(before);
       end = await this.#work(job);
@@ -173,6 +184,7 @@ export class TurnRunner {
       state: 'ended',
       outcome: end.outcome,
       message: end.message ?? null,
+      unavailable: end.unavailable ?? null,
       permission: null,
       silentSince: null,
       startSha,
@@ -182,7 +194,16 @@ export class TurnRunner {
 
   #endBecauseOf(error: unknown): End {
     if (this.#interruptedBy) return { outcome: 'interrupted', message: this.#interruptedBy };
-    return this.#cancel.signal.aborted ? { outcome: 'cancelled' } : { outcome: 'failed', message: messageOf(error) };
+    if (this.#cancel.signal.aborted) return { outcome: 'cancelled' };
+    // Only what the agent answered says something of the agent.
+    const met = error instanceof AgentError && error.cause !== undefined ? unavailableByError(error.cause, clock()) : undefined;
+    return { outcome: 'failed', message: messageOf(error), ...this.#unavailable(met) };
+  }
+
+  #unavailable(met: Met | undefined): Pick<End, 'unavailable'> {
+    if (!met) return {};
+    const { begun } = this.#doings;
+    return { unavailable: { ...met, begun, ...(this.#beginning ? { beginning: this.#beginning } : {}) } };
   }
 
   async #openTranscript(job: Job): Promise<TranscriptWriter> {
@@ -207,15 +228,16 @@ export class TurnRunner {
 
   async #work(job: Job): Promise<End> {
     const [start, agent] = await settleBoth(this.#begin(job), this.#cancellable(this.#openAgent(job)));
-    this.#announce({ startSha: start.head, startTree: start.tree });
+    const from = job.goesOn?.beginning ?? start;
+    this.#announce({ startSha: from.head, startTree: from.tree });
     const blocks = await promptBlocks(job, agent.acceptsImages);
     this.#throwIfCancelled();
-    this.#beginning = start;
+    this.#beginning = job.goesOn?.beginning ?? start;
     this.#write({
       type: 'handover',
       attempt: job.attempt,
-      beginning: start,
-      ...(start.head === null ? {} : { startSha: start.head }),
+      beginning: this.#beginning,
+      ...(this.#beginning.head === null ? {} : { startSha: this.#beginning.head }),
     });
     await this.#onceDiskIsWell(async () => this.#writer?.sync());
     this.#throwIfCancelled();
@@ -231,6 +253,9 @@ export class TurnRunner {
       this.#feed.flush();
     }
     this.#throwIfCancelled(); // One agent answers a cancel with end_turn.
+    // Some agents end their turn well, with the error as their last words.
+    const met = stopReason === 'cancelled' ? undefined : unavailableByLastText(this.#doings.lastText, clock());
+    if (met) return { outcome: 'failed', message: met.said, ...this.#unavailable(met) };
     switch (stopReason) {
       case 'end_turn':
         return { outcome: 'completed', stopReason };
@@ -409,13 +434,17 @@ export class TurnRunner {
       onPermission: (request, signal) => this.#ask(request, signal),
     });
     this.#agent = agent;
-    const closed = await agent.open(job.agentSessionId);
+    // One whose conversation did not open is of no use to the turn that is tried next.
+    const closed = await agent.open(job.agentSessionId, job.isFresh).catch(async (error: unknown) => {
+      await this.closeAgent();
+      throw error;
+    });
     if (closed) {
       this.#announce({ retired: closed.retired });
       throw new AgentError(closed.retired);
     }
     const agentSessionId = agent.sessionId as string;
-    if (job.agentSessionId === null)
+    if (job.agentSessionId !== agentSessionId)
       this.#write({ type: 'session', agentSessionId, ...(agent.info ? { agentInfo: agent.info } : {}) });
     this.#announce({ agentSessionId, agentInfo: agent.info ?? null });
     return agent;
@@ -512,6 +541,7 @@ export class TurnRunner {
   }
 
   #write(draft: TranscriptDraft): void {
+    if (this.#beginning && this.isActive && this.#doings.take(draft)) this.#announce({ works: true });
     this.#writer?.append((this.#job as Job).turnId, this.isActive ? draft : { ...draft, late: true });
   }
 
@@ -530,6 +560,7 @@ export class TurnRunner {
       outcome: end.outcome,
       ...(end.message ? { message: end.message } : {}),
       ...(end.stopReason ? { stopReason: end.stopReason } : {}),
+      ...(end.unavailable ? { unavailable: end.unavailable } : {}),
       ...(this.status?.startSha ? { startSha: this.status.startSha } : {}),
       ...(this.status?.endSha ? { endSha: this.status.endSha } : {}),
     });
@@ -591,6 +622,7 @@ async function settleBoth<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
 
 /** The prompt as the agent takes it: images in the message where it can see them, other files as links. */
 async function promptBlocks(job: Job, acceptsImages: boolean): Promise<ContentBlock[]> {
+  if (job.goesOn) return [{ type: 'text', text: job.goesOn.text }];
   const blocks: ContentBlock[] = [{ type: 'text', text: job.prompt }];
   for (const { path, name, mimeType, sha256 } of job.attachments) {
     const content = await readAttachment(path, { name, sha256 });
@@ -617,3 +649,6 @@ const shown = (paths: readonly string[]): string => `${paths.slice(0, 5).join(',
 
 const innerInWords = (inner: readonly string[]): string =>
   `${inner.length === 1 ? `The folder ${inner[0]} is a repository of its own` : `These folders are repositories of their own: ${shown(inner)}`}. What is changed in ${inner.length === 1 ? 'it' : 'them'} is in no commit of this branch; commit it there.`;
+
+/** A time without a zone is read as the user's own. */
+const clock = () => ({ now: Date.now(), zone: Intl.DateTimeFormat().resolvedOptions().timeZone });

@@ -20,7 +20,8 @@ export function viewCommands(context: CommandContext): vscode.Disposable[] {
     }),
     register(context, 'showWhatNeedsYou', 'branchId', async () => {
       const target: StatusText['target'] = context.status?.target;
-      if (target && context.tree) await context.tree.reveal(target, { focus: true });
+      if (target === 'agents') await vscode.commands.executeCommand('branchline.showWaitingAgents');
+      else if (target && context.tree) await context.tree.reveal(target, { focus: true });
       else await vscode.commands.executeCommand('branchline.branches.focus');
     }),
   ];

@@ -53,6 +53,7 @@ export const notRun = {
   permission: null,
   silentSince: null,
   endedOrder: null,
+  goesOn: null,
 } satisfies Partial<Turn>;
 
 export const newTurn = (

@@ -3,6 +3,7 @@
  * One entry is one line of the session's transcript file.
  */
 import * as z from 'zod';
+import { unavailableSchema } from './unavailable.ts';
 import { beginningSchema, commitSchema, conclusionSchema } from './work.ts';
 
 const base = {
@@ -84,6 +85,7 @@ export const transcriptEntrySchema = z.discriminatedUnion('type', [
     outcome: z.enum(turnOutcomes),
     message: z.string().optional(),
     stopReason: z.string().optional(),
+    unavailable: unavailableSchema.optional(),
   }),
   /** What became of the turn's work. A later one holds what an agent did after its turn, too. */
   z.object({ ...base, type: z.literal('concluded'), attempt: z.number(), conclusion: conclusionSchema }),
@@ -96,6 +98,8 @@ export const transcriptEntrySchema = z.discriminatedUnion('type', [
     startSha: z.string().optional(),
     endSha: z.string().optional(),
     stopReason: z.string().optional(),
+    /** Its agent could not work: the turn waits, and goes on later. */
+    unavailable: unavailableSchema.optional(),
   }),
 ]);
 

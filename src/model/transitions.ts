@@ -3,8 +3,8 @@
  *
  * Worktree: queued -> provisioning -> ready; failed from a step, back by retry; missing when the directory is gone, unreachable while the
  * disk that it is on is not there; removing -> removed, or removalFailed, from which it is removed again or prepared again.
- * Turn: queued -> starting -> running -> an end; starting -> queued is recovery of a prompt that was not sent; an end
- * but `completed` -> queued is a retry that a person asked for.
+ * Turn: queued -> starting -> running -> an end; starting -> queued is recovery of a prompt that was not sent; either -> queued when the
+ * agent can't work now; an end but `completed` -> queued is a retry that a person asked for.
  */
 import { IllegalTransitionError } from './errors.ts';
 import type { Branch, TurnState, WorktreeState } from './types.ts';
@@ -24,7 +24,7 @@ const worktreeWays: Record<WorktreeState, readonly WorktreeState[]> = {
 const turnWays: Record<TurnState, readonly TurnState[]> = {
   queued: ['starting', 'cancelled', 'failed'],
   starting: ['running', 'queued', 'failed', 'cancelled', 'interrupted', 'completed'],
-  running: ['completed', 'failed', 'cancelled', 'interrupted'],
+  running: ['queued', 'completed', 'failed', 'cancelled', 'interrupted'],
   completed: [],
   failed: ['queued'],
   cancelled: ['queued'],

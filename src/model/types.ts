@@ -1,5 +1,5 @@
 /** The words of the product as types. Pure data: no behaviour, nothing of VS Code or Node. */
-import type { Commit, Work } from './work.ts';
+import type { Beginning, Commit, Work } from './work.ts';
 
 export type SessionKind = 'commit' | 'note' | 'review';
 export const sessionKinds = ['commit', 'note', 'review'] as const satisfies readonly SessionKind[];
@@ -38,8 +38,35 @@ export const sessionStates = [
 export type SessionState = (typeof sessionStates)[number];
 
 /** Why a queued turn waits; `undefined` when nothing holds it up. */
-export const waitingReasons = ['worktree', 'turn', 'capacity', 'paused', 'agent', 'trust'] as const;
+export const waitingReasons = ['worktree', 'turn', 'capacity', 'paused', 'agent', 'trust', 'limit', 'signIn'] as const;
 export type WaitingReason = (typeof waitingReasons)[number];
+
+/** Why an agent can't work now, though it is installed: its limit is reached, it wants a sign-in, or its service is not reached. */
+export const unavailableKinds = ['limit', 'signIn', 'offline'] as const;
+export type UnavailableKind = (typeof unavailableKinds)[number];
+
+/** An agent that can't work now: a fact about the agent, not about the turns that met it. */
+export interface AgentWait {
+  /** The agent's id. */
+  id: string;
+  kind: UnavailableKind;
+  /** When it is tried again, in milliseconds since 1970; null: when a person says so. */
+  until: number | null;
+  /** The agent's own words, short. */
+  said: string;
+  /** When it was last met. */
+  metAt: number;
+  /** Times in a row that it was met. */
+  times: number;
+}
+
+/** A turn whose agent stopped being able to work in the middle of it: it goes on in its session, with a short word of ours. */
+export interface GoesOn {
+  /** Times that it went on, or is about to. */
+  times: number;
+  /** Where the turn began, at first. */
+  beginning: Beginning;
+}
 
 /** A message for people, with the provisioning step it came from where there is one. */
 export interface Failure {
@@ -180,6 +207,8 @@ export interface Turn {
   commit: Commit | null;
   /** The turn whose held commit this one is to make possible. */
   mends: string | null;
+  /** Set while it waits in the middle, and from then on. */
+  goesOn: GoesOn | null;
   /** Higher for what ended later, whatever the clock says; null while it has not ended, or where that is not known. */
   endedOrder: number | null;
 }

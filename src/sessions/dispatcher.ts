@@ -22,6 +22,7 @@ import { commitMessage } from './commitMessage.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { transcriptPath } from '../store/transcripts.ts';
 import type { ReviewedTip } from '../worktrees/reviewedTip.ts';
+import { agentWorks, goOnWord, isProof } from './agentWaits.ts';
 import { heldTurns } from './heldTurns.ts';
 import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 import type { TurnRecovery } from './recovery.ts';
@@ -50,6 +51,8 @@ export interface DispatcherOptions extends EndOptions {
 }
 
 const shutdownTime = 8_000;
+/** Milliseconds. */
+const longestSleep = 60_000;
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -61,6 +64,7 @@ export class Dispatcher {
   /** Turns whose host's words are being written down. */
   readonly #following = new Set<string>();
   readonly #again = new Backoff(() => this.reconcile());
+  #wake: NodeJS.Timeout | undefined;
   #hasToldOfTrouble = false;
   #disposed = false;
 
@@ -76,7 +80,8 @@ export class Dispatcher {
       catalog: catalog(),
       limit: maxConcurrentTurns(),
       trusted: trusted(),
-      inFlight: this.#inFlight.size,
+      inFlight: [...this.#inFlight.values()],
+      now: this.#options.now(),
     });
   }
 
@@ -85,6 +90,7 @@ export class Dispatcher {
     if (this.#disposed || this.#store.mode !== 'open') return;
     const { state } = this.#store;
     for (const turn of state.active()) this.#lookAtActive(turn);
+    this.#wakeInTime();
     const snapshot = this.snapshot();
     for (const turnId of nextTurns(snapshot, (branchId) => this.#inFlight.has(branchId))) {
       const turn = state.turn(turnId) as Turn;
@@ -105,6 +111,16 @@ export class Dispatcher {
     if (waiting) this.#options.hosts.prepare();
   }
 
+  /** Looks again when an agent that can't work now may be tried. A clock may jump and a machine sleep, so it looks at least every minute. */
+  #wakeInTime(): void {
+    clearTimeout(this.#wake);
+    const times = Array.from(this.#store.state.agentWaits(), ({ until }) => until).filter((until) => until !== null);
+    const ahead = times.map((until) => until - this.#options.now()).filter((time) => time > 0);
+    if (ahead.length === 0) return;
+    this.#wake = setTimeout(() => this.reconcile(), Math.min(...ahead, longestSleep));
+    this.#wake.unref();
+  }
+
   #lookAtActive(turn: Turn): void {
     if (this.#inFlight.get(turn.branchId) === turn.id) return;
     const client = turn.hostId ? this.#options.hosts.connected(turn.hostId) : undefined;
@@ -114,7 +130,9 @@ export class Dispatcher {
     }
     if (turn.cancelRequested) client.cancel(turn.id);
     const { status } = client;
-    if (status?.turnId === turn.id && status.attempt === turn.attempt && isNews(status, turn)) this.follow(client, status);
+    if (status?.turnId !== turn.id || status.attempt !== turn.attempt) return;
+    const wait = this.#store.state.agentWait(this.#agentOf(status));
+    if (isNews(status, turn) || (status.works && wait && isProof(turn, wait))) this.follow(client, status);
   }
 
   /** Writes down what a host says of its turn; what can't be written now is written when it can. */
@@ -211,10 +229,10 @@ export class Dispatcher {
       .finally(() => this.#placed.delete(turn.id));
   }
 
-  /** Whether one more turn may be active: the limit may have been lowered since this one was chosen. */
+  /** Whether one more turn may be active: the limit may have been lowered since this one was chosen, or a question answered. */
   #hasPlace(): boolean {
     const active = new Set(this.#placed);
-    for (const { id } of this.#store.state.active()) active.add(id);
+    for (const { id, permission } of this.#store.state.active()) if (permission === null) active.add(id);
     return active.size < this.#options.maxConcurrentTurns();
   }
 
@@ -234,6 +252,10 @@ export class Dispatcher {
       transcript: transcriptPath(folder, session.id),
       agent,
       agentSessionId: session.agentSessionId,
+      isFresh: !this.#store.state
+        .turnsOf(session.id)
+        .some((one) => one.startSha !== null || one.startTree !== null || one.goesOn !== null),
+      goesOn: turn.goesOn ? { text: goOnWord, beginning: turn.goesOn.beginning } : null,
       permissions: permissions(),
       links: linksOf(branch),
       commitMessage: commitMessage(commitTemplate(), { turn, session, branch }),
@@ -314,6 +336,7 @@ export class Dispatcher {
       };
       if (Object.entries(known).some(([name, value]) => session[name as keyof Session] !== value))
         tx.update('session', session.id, known);
+      if (status.works) agentWorks(tx, session.agent, turn);
       let row = turn;
       if (turn.state === 'starting' && (status.state === 'running' || status.outcome === 'completed')) {
         const patch = { state: turnTransition(turn.state, 'running'), startSha: status.startSha, startTree: status.startTree };
@@ -329,6 +352,7 @@ export class Dispatcher {
           endSha: status.endSha,
           startTree: status.startTree,
           conclusion: status.conclusion,
+          unavailable: status.unavailable ?? undefined,
         });
       } else if (row.permission?.id !== status.permission?.id || row.silentSince !== status.silentSince) {
         tx.update('turn', row.id, { permission: status.permission, silentSince: status.silentSince });
@@ -394,6 +418,7 @@ export class Dispatcher {
   dispose(): void {
     this.#disposed = true;
     this.#again.dispose();
+    clearTimeout(this.#wake);
   }
 }
 

@@ -42,6 +42,8 @@ export interface EngineSettings {
   defaultAgent: () => string;
   maxConcurrentTurns: () => number;
   onFailure: () => 'pause' | 'continue';
+  /** What a branch does whose agent can't work now. */
+  onLimit: () => 'wait' | 'pause';
   worktrees: (repository: string) => WorktreeSettings;
   permissions: () => PermissionPolicy;
   autoReview: () => boolean;
@@ -202,7 +204,13 @@ export class Engine {
     const { settings, trusted } = this.#options;
     return (
       this.#owner?.dispatcher.snapshot() ??
-      queueSnapshot(this.state, { catalog: this.catalog, limit: settings.maxConcurrentTurns(), trusted: trusted(), inFlight: 0 })
+      queueSnapshot(this.state, {
+        catalog: this.catalog,
+        limit: settings.maxConcurrentTurns(),
+        trusted: trusted(),
+        inFlight: [],
+        now: Date.now(),
+      })
     );
   }
 
@@ -350,6 +358,7 @@ export class Engine {
       log,
       commitTemplate: settings.commitTemplate,
       onFailure: settings.onFailure,
+      onLimit: settings.onLimit,
       autoReview: settings.autoReview,
       canReview: (agent: string) => agent !== shellAgentId,
     };
@@ -426,7 +435,12 @@ export class Engine {
     try {
       const { database } = await recover(this.#files, this.#options.folder, await this.#options.loadDatabase());
       const view = new Projection();
-      view.load({ branch: database.all('branch'), session: database.all('session'), turn: database.all('turn') });
+      view.load({
+        branch: database.all('branch'),
+        session: database.all('session'),
+        turn: database.all('turn'),
+        agentWait: database.all('agentWait'),
+      });
       database.close();
       this.#view = view;
       this.#emit(emptyChange());

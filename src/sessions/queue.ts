@@ -15,6 +15,7 @@ import type { StoreFileSystem } from '../store/fileSystem.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { branchSeen, headSeen, namedSeen } from '../git/refFiles.ts';
 import { type FoundRepository, findRepository } from '../git/repository.ts';
+import { tryAgent } from './agentWaits.ts';
 
 export interface NewSession {
   /** A path in the repository; without it, the workspace's first repository. */
@@ -140,6 +141,10 @@ export class Queue {
     checkPrompt(prompt, undefined);
     return this.#store.commit((tx) => {
       const turn = queuedTurn(tx, turnId, 'edited');
+      if (turn.goesOn)
+        throw new RefusedError(
+          'This turn has begun and waits for its agent, so its prompt stays as it is. Queue a follow-up instead.',
+        );
       const session = tx.get('session', turn.sessionId);
       tx.update('turn', turnId, { prompt });
       if (session && session.title === titleFromPrompt(turn.prompt))
@@ -275,6 +280,24 @@ export class Queue {
       for (const active of tx.select('turn', "branchId = ? AND state IN ('starting', 'running')", [turn.branchId]))
         this.#cancel(tx, active);
       tx.update('branch', turn.branchId, { paused: 'no' });
+    });
+  }
+
+  /** Says that it is time for an agent that could not work: one turn tries it. */
+  tryAgent(agent: string): Promise<void> {
+    return this.#store.commit((tx) => tryAgent(tx, agent, this.#options.now()));
+  }
+
+  /** Pauses each branch whose next turn waits for this agent. */
+  pauseForAgent(agent: string): Promise<void> {
+    return this.#store.commit((tx) => {
+      for (const branchId of this.#store.state.branchesWithWork()) {
+        const head = this.#store.state.line(branchId)[0];
+        if (head?.state !== 'queued' || tx.get('session', head.sessionId)?.agent !== agent) continue;
+        if (tx.get('branch', branchId)?.paused !== 'no') continue;
+        tx.update('branch', branchId, { paused: 'user' });
+        tx.event('paused', branchId);
+      }
     });
   }
 

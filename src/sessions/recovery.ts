@@ -12,6 +12,7 @@ import { messageOf } from '../model/errors.ts';
 import { isActive, turnTransition } from '../model/transitions.ts';
 import type { TranscriptDraft, TurnOutcome } from '../model/transcript.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
+import type { Unavailable } from '../model/unavailable.ts';
 import type { Beginning, Conclusion } from '../model/work.ts';
 import { claim, worktreeClaim } from '../platform/claims.ts';
 import type { Log } from '../platform/log.ts';
@@ -191,18 +192,19 @@ interface KnownEnd {
   message: string | null;
   startSha: string | null;
   endSha: string | null;
+  unavailable?: Unavailable | undefined;
 }
 
 /** How a turn ended, by its transcript and its row; undefined when its prompt was never sent. */
 function endOf(found: Found, row: Turn): KnownEnd | undefined {
   if (found.kind === 'ended') {
-    const { outcome, message = null, startSha = null, endSha = null } = found.entry;
-    return { outcome, message, startSha, endSha };
+    const { outcome, message = null, startSha = null, endSha = null, unavailable } = found.entry;
+    return { outcome, message, startSha, endSha, unavailable };
   }
   // Once its work is in a commit, or held, a cancel comes too late, as it would have for its host.
   if (found.kind === 'answered' && (!row.cancelRequested || found.conclusion)) {
-    const { outcome, message = null } = found.entry;
-    return { outcome, message, startSha: found.startSha, endSha: null };
+    const { outcome, message = null, unavailable } = found.entry;
+    return { outcome, message, startSha: found.startSha, endSha: null, unavailable };
   }
   const startSha = found.kind === 'notSent' ? null : found.startSha;
   if (row.cancelRequested) return { outcome: 'cancelled', message: null, startSha, endSha: null };

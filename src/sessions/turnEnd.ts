@@ -4,8 +4,10 @@ import { isEnded, turnTransition } from '../model/transitions.ts';
 import type { TurnOutcome } from '../model/transcript.ts';
 import { newSession, newTurn } from '../model/rows.ts';
 import type { Turn } from '../model/types.ts';
+import type { Unavailable } from '../model/unavailable.ts';
 import type { Conclusion } from '../model/work.ts';
 import type { Transaction } from '../store/store.ts';
+import { agentWorks, type WaitOptions, waitForAgent } from './agentWaits.ts';
 
 export interface TurnEnd {
   outcome: TurnOutcome;
@@ -15,10 +17,11 @@ export interface TurnEnd {
   /** What became of its work; null where the agent never had the prompt, or the work can't be looked at. */
   conclusion: Conclusion | null;
   startTree: string | null;
+  /** Set where it failed because its agent can't work now. */
+  unavailable?: Unavailable | undefined;
 }
 
-export interface EndOptions {
-  now: () => number;
+export interface EndOptions extends WaitOptions {
   newId: IdSource;
   onFailure: () => 'pause' | 'continue';
   autoReview: () => boolean;
@@ -29,6 +32,10 @@ export interface EndOptions {
 /** Does nothing for a turn that has ended already, so an end that is told twice is announced once. */
 export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndOptions): void {
   if (isEnded(turn.state) || turn.state === 'queued') return;
+  const isToWait = end.unavailable && end.outcome === 'failed' && !turn.cancelRequested;
+  if (isToWait && waitForAgent(tx, turn, end.unavailable as Unavailable, end.conclusion?.work, options)) return;
+  const agent = tx.get('session', turn.sessionId)?.agent;
+  if (end.outcome === 'completed' && agent !== undefined) agentWorks(tx, agent, turn);
   const endedOrder = tx.event(end.outcome, turn.branchId, turn.id);
   const failed = end.outcome === 'failed' || end.outcome === 'interrupted' || end.conclusion?.commit?.state === 'held';
   tx.update('turn', turn.id, {

@@ -7,8 +7,10 @@ import {
   provisioningSteps,
   type Session,
   type Turn,
+  type UnavailableKind,
   type WaitingReason,
 } from '../model/types.ts';
+import { unavailableInWords } from './unavailableAgents.ts';
 
 export const stepWords: Record<ProvisioningStep, string> = {
   resolveBase: 'Finding the base',
@@ -92,10 +94,13 @@ export interface WaitingContext {
   /** Name of the session's agent. */
   agent: string;
   worktree: Pick<Branch, 'worktreeState' | 'worktreeStep' | 'worktreeError'>;
+  /** What is known of its agent, where that can't work now. */
+  unavailable?: { kind: UnavailableKind; until: number | null } | undefined;
+  now: number;
 }
 
 /** Why a queued turn waits, in few words. */
-export function waitingInWords({ reason, ahead, limit, agent, worktree }: WaitingContext): string {
+export function waitingInWords({ reason, ahead, limit, agent, worktree, unavailable, now }: WaitingContext): string {
   switch (reason) {
     case 'worktree':
       return worktree.worktreeState === 'failed' ? 'waits: preparing failed' : 'waits for the worktree';
@@ -109,6 +114,9 @@ export function waitingInWords({ reason, ahead, limit, agent, worktree }: Waitin
       return `waits: agent "${agent}" is not installed`;
     case 'trust':
       return 'waits: workspace is not trusted';
+    case 'limit':
+    case 'signIn':
+      return `waits: ${agent} ${unavailableInWords(unavailable?.kind ?? reason, unavailable?.until ?? null, now)}`;
     default:
       return 'starts now';
   }

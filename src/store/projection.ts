@@ -4,7 +4,7 @@
  */
 import { compareTurns } from '../model/order.ts';
 import { isActive, isEnded } from '../model/transitions.ts';
-import type { Branch, Session, Turn } from '../model/types.ts';
+import type { AgentWait, Branch, Session, Turn } from '../model/types.ts';
 import { completeRow, type Mutation, type TableName, type Tables } from './schema.ts';
 
 /** What one batch touched: ids, by thing. A removed thing is listed too. */
@@ -31,12 +31,17 @@ export class Projection {
   /** Turns that ask for a permission, and turns whose commit is held: what a person has to see to. */
   readonly #asking = new Map<string, Turn>();
   readonly #held = new Map<string, Turn>();
+  readonly #agentWaits = new Map<string, AgentWait>();
   #lastPosition = 0;
 
   /** Events are not held here. */
   row<T extends Exclude<TableName, 'event'>>(table: T, id: string): Tables[T] | undefined {
-    const rows: ReadonlyMap<string, Branch | Session | Turn> =
-      table === 'branch' ? this.#branches : table === 'session' ? this.#sessions : this.#turns;
+    const rows: ReadonlyMap<string, Branch | Session | Turn | AgentWait> = {
+      branch: this.#branches,
+      session: this.#sessions,
+      turn: this.#turns,
+      agentWait: this.#agentWaits,
+    }[table];
     return rows.get(id) as Tables[T] | undefined;
   }
   branch(id: string): Branch | undefined {
@@ -98,22 +103,34 @@ export class Projection {
     const held = [...this.#held.values()].filter((turn) => !this.#sessions.get(turn.sessionId)?.closed);
     return branchId === undefined ? held : held.filter((turn) => turn.branchId === branchId);
   }
+  /** Why an agent can't work now; undefined for one of which nothing is known. */
+  agentWait(agent: string): AgentWait | undefined {
+    return this.#agentWaits.get(agent);
+  }
+  agentWaits(): Iterable<AgentWait> {
+    return this.#agentWaits.values();
+  }
   /** The highest position that a turn ever had here. */
   get lastPosition(): number {
     return this.#lastPosition;
   }
 
-  load(tables: { branch: Branch[]; session: Session[]; turn: Turn[] }): void {
+  load(tables: { branch: Branch[]; session: Session[]; turn: Turn[]; agentWait?: AgentWait[] }): void {
     const asMade = (a: { madeOrder: number }, b: { madeOrder: number }) => a.madeOrder - b.madeOrder;
     for (const branch of tables.branch.sort(asMade)) this.#putBranch(branch);
     for (const session of tables.session.sort(asMade)) this.#putSession(session);
     for (const turn of tables.turn) this.#putTurn(turn);
+    for (const wait of tables.agentWait ?? []) this.#agentWaits.set(wait.id, wait);
   }
 
   apply(mutations: readonly Mutation[], change: Change): void {
     for (const mutation of mutations) {
       if (mutation[0] === 'trim' || mutation[1] === 'event') continue;
       const table = mutation[1];
+      if (table === 'agentWait') {
+        this.#applyAgentWait(mutation as Exclude<Mutation, ['trim', number]>);
+        continue;
+      }
       if (mutation[0] === '+') {
         const row = completeRow(table, mutation[2]);
         if (table === 'branch') this.#putBranch(row as Branch, change);
@@ -128,6 +145,16 @@ export class Projection {
       else if (table === 'session') this.#dropSession(mutation[2], change);
       else this.#dropTurn(mutation[2], change);
     }
+  }
+
+  #applyAgentWait(mutation: Exclude<Mutation, ['trim', number]>): void {
+    if (mutation[0] === '+') {
+      const row = completeRow('agentWait', mutation[2]);
+      this.#agentWaits.set(row.id, row);
+    } else if (mutation[0] === '~') {
+      const [, , id, patch] = mutation;
+      this.#agentWaits.set(id, { ...(this.#agentWaits.get(id) as AgentWait), ...patch });
+    } else this.#agentWaits.delete(mutation[2]);
   }
 
   #putBranch(branch: Branch, change?: Change): void {

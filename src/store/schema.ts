@@ -1,12 +1,13 @@
 /**
  * The tables as the code sees them. A migration makes the SQL side; both are held together by a test.
  */
-import type { Branch, HistoryEvent, Session, Turn } from '../model/types.ts';
+import type { AgentWait, Branch, HistoryEvent, Session, Turn } from '../model/types.ts';
 
 export interface Tables {
   branch: Branch;
   session: Session;
   turn: Turn;
+  agentWait: AgentWait;
   event: HistoryEvent;
 }
 export type TableName = keyof Tables;
@@ -93,7 +94,9 @@ export const columns: { readonly [T in TableName]: Columns<Tables[T]> } = {
     work: json(null),
     commit: json(null),
     mends: nullable,
+    goesOn: json(null),
   },
+  agentWait: { id: given, kind: given, until: nullable, said: given, metAt: given, times: text(1) },
   event: { id: given, at: given, branchId: given, turnId: nullable, kind: given },
 };
 
@@ -216,7 +219,9 @@ const rowMakers = {
     work: parsed(v[21]),
     commit: parsed(v[22]),
     mends: v[23],
+    goesOn: parsed(v[24]),
   }),
+  agentWait: (v: Values) => ({ id: v[0], kind: v[1], until: v[2], said: v[3], metAt: v[4], times: v[5] }),
 };
 export type StateTable = keyof typeof rowMakers;
 

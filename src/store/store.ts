@@ -163,6 +163,7 @@ export class Store {
       branch: found.database.all('branch'),
       session: found.database.all('session'),
       turn: found.database.all('turn'),
+      agentWait: found.database.all('agentWait'),
     });
     const store = new Store(options, {
       state,

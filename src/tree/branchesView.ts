@@ -6,6 +6,7 @@ import { isPreparing } from '../model/transitions.ts';
 import { Batch } from '../platform/batch.ts';
 import { clockTime, needsMending } from '../sessions/words.ts';
 import type { Engine } from '../sessions/engine.ts';
+import { unavailableAgents } from '../sessions/unavailableAgents.ts';
 import { emptyRow, setViewMessage, tell, treeRow } from '../surfaces.ts';
 import { dropOn } from './moves.ts';
 import { branchesOf, childrenOf, endedAtFirst, type Node, rootsOf, shownBranches, type TurnNode } from './nodes.ts';
@@ -24,6 +25,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   readonly view: vscode.TreeView<Node>;
   readonly #nodes = new Map<string, Node>();
   readonly #endedShown = new Map<string, number>();
+  /** Rows that were shown open: VS Code would close one under the reader's eyes whose state says so later. */
+  readonly #expanded = new Set<string>();
   readonly #disposables: vscode.Disposable[] = [];
   #dirty = new Set<string>();
   #allDirty = false;
@@ -63,10 +66,17 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     });
   }
 
+  /** One line for each agent that can't work now, however many branches wait for it. */
+  #waitsForAgents(): string | undefined {
+    const { state, catalog } = this.#engine;
+    const lines = unavailableAgents(state, { nameOf: (id) => catalog.find(id)?.name ?? id, now: Date.now() });
+    return lines.length > 0 ? lines.map(({ words }) => words).join(' ') : undefined;
+  }
+
   #draw(): void {
     const { state } = this.#engine;
     this.#context = undefined;
-    setViewMessage(this.view, this.#engine.readOnlyReason);
+    setViewMessage(this.view, this.#engine.readOnlyReason ?? this.#waitsForAgents());
     const waiting = Array.from(state.asking()).length;
     const failed = shownBranches(state).filter((branch) => needsMending(branch) || state.held(branch.id).length > 0).length;
     const needs = waiting + failed;
@@ -126,7 +136,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     };
     const row = rowOf(node, this.#context);
     if (!row) return emptyRow();
-    const item = treeRow(row);
+    if (row.collapsible === 'expanded') this.#expanded.add(row.id);
+    const item = treeRow(this.#expanded.has(row.id) ? { ...row, collapsible: 'expanded' } : row);
     item.contextValue = `.${row.flags.join('.')}.`;
     if (node.type === 'earlier') item.command = { command: 'branchline.showEarlier', title: 'Show Earlier', arguments: [node] };
     if (node.type === 'turn') item.command = { command: 'branchline.openTimeline', title: 'Open', arguments: [node] };

@@ -171,7 +171,7 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
   const kind = session.kind === 'commit' ? [] : [session.kind];
   const agent = agentName(session.agent);
   const unread = session.unread && isEnded(turn.state);
-  const status = turn.state === 'queued' ? waitsInWords(turn, session, branch, state, queue, agent) : turnInWords(turn);
+  const status = turn.state === 'queued' ? waitsInWords(turn, session, branch, state, queue, agent, now) : turnInWords(turn);
   const time = turn.startedAt === null ? [] : [duration((turn.endedAt ?? now) - turn.startedAt)];
   const line = state.line(branch.id);
   const place = state.placeOf(turn);
@@ -225,6 +225,7 @@ function waitsInWords(
   state: Projection,
   queue: QueueSnapshot,
   agent: string,
+  now: number,
 ): string {
   return waitingInWords({
     reason: waitingFor(turn, queue, queue.branches.get(branch.id)),
@@ -232,6 +233,8 @@ function waitsInWords(
     limit: queue.limit,
     agent: agent || session.agent,
     worktree: branch,
+    unavailable: queue.unavailable(turn.sessionId),
+    now,
   });
 }
 

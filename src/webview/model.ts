@@ -13,6 +13,7 @@ import {
   canRetryProvisioning,
   heldInWords,
 } from '../sessions/words.ts';
+import { unavailableAgents } from '../sessions/unavailableAgents.ts';
 import type { Projection } from '../store/projection.ts';
 import type { BranchInfo, Meta, Row, RowStats, Scope } from './protocol.ts';
 
@@ -26,6 +27,7 @@ export interface ModelContext {
   defaultAgent: string;
   readOnly: string | null;
   hasRepository: boolean;
+  now: number;
   stats: (turn: Turn) => RowStats | undefined;
   /** Sessions whose transcript holds the scope's query. */
   found: ReadonlySet<string>;
@@ -61,6 +63,9 @@ export function modelOf(scope: Scope, context: ModelContext): Model {
     rows: turns.flatMap((turn) => rowOf(turn, context) ?? []),
     meta: {
       agents: context.catalog.all().map(({ id, name }) => ({ id, name, installed: context.catalog.isInstalled(id) })),
+      waitingAgents: unavailableAgents(state, { nameOf: (id) => context.catalog.find(id)?.name ?? id, now: context.now }).map(
+        ({ agent, words, said }) => ({ agent, words, said }),
+      ),
       defaultAgent: context.defaultAgent,
       trusted: context.queue.trusted,
       readOnly: context.readOnly,
@@ -93,7 +98,8 @@ function historyOf(turns: readonly Turn[]): string[] {
   return [...new Set(turns.toSorted((a, b) => b.queuedAt - a.queuedAt).map((turn) => turn.prompt))].slice(0, historyKept);
 }
 
-export function rowOf(turn: Turn, { state, queue, catalog, stats }: ModelContext): Row | undefined {
+export function rowOf(turn: Turn, context: ModelContext): Row | undefined {
+  const { state, queue, catalog, stats } = context;
   const session = state.session(turn.sessionId);
   const branch = state.branch(turn.branchId);
   if (!session || !branch) return undefined;
@@ -118,6 +124,8 @@ export function rowOf(turn: Turn, { state, queue, catalog, stats }: ModelContext
           limit: queue.limit,
           agent,
           worktree: branch,
+          unavailable: queue.unavailable(turn.sessionId),
+          now: context.now,
         })
       : turnInWords(turn),
     prompt: turn.prompt.slice(0, promptShown),

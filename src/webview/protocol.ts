@@ -89,6 +89,8 @@ export type BranchInfo = z.infer<typeof branchSchema>;
 
 const metaSchema = z.object({
   agents: z.array(z.object({ id: z.string(), name: z.string(), installed: z.boolean() })),
+  /** Agents that can't work now and for which branches wait. */
+  waitingAgents: z.array(z.object({ agent: z.string(), words: z.string(), said: z.string() })),
   defaultAgent: z.string(),
   trusted: z.boolean(),
   readOnly: z.string().nullable(),
@@ -216,6 +218,7 @@ export const toHostSchema = z.discriminatedUnion('type', [
     path: z.string().max(4_000),
     line: z.number().int().optional(),
   }),
+  z.object({ type: z.literal('agent'), requestId, agent: id, action: z.enum(['try', 'pause']) }),
   z.object({ type: z.literal('openLink'), requestId, href: z.string().max(4_000) }),
   z.object({
     type: z.literal('command'),

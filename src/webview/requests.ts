@@ -77,6 +77,10 @@ export async function answer(asked: Asked, context: RequestContext): Promise<unk
       return context.engine.state.turn(asked.turnId)?.prompt ?? '';
     case 'openFile':
       return openFile(asked.branchId, asked.path, asked.line, context.engine);
+    case 'agent': {
+      const { queue } = await context.engine.owner();
+      return asked.action === 'try' ? queue.tryAgent(asked.agent) : queue.pauseForAgent(asked.agent);
+    }
     case 'openLink':
       return openLink(asked.href);
     case 'command':

@@ -180,6 +180,7 @@ export class TimelineHost implements vscode.Disposable {
         rows: [],
         meta: {
           agents: [],
+          waitingAgents: [],
           defaultAgent: 'shell',
           trusted: vscode.workspace.isTrusted,
           readOnly: null,
@@ -195,6 +196,7 @@ export class TimelineHost implements vscode.Disposable {
       queue: engine.queueSnapshot(),
       catalog: engine.catalog,
       defaultAgent: defaultAgent(),
+      now: Date.now(),
       readOnly: engine.readOnlyReason ?? null,
       hasRepository: this.#options.repositories.found,
       found: this.#found,

@@ -197,7 +197,7 @@ describe('Agents over ACP', () => {
 
   const ends: [string, string, string, RegExp][] = [
     ['exits', 'exit 7', 'failed', /exit code 7/],
-    ['reports an error', 'fail Login expired', 'failed', /Login expired/],
+    ['reports an error', 'fail The model gave up', 'failed', /The model gave up/],
     ['refuses', 'stop refusal', 'failed', /refused/],
     ['runs out of tokens', 'stop max_tokens', 'failed', /limit of tokens/],
   ];

@@ -34,7 +34,11 @@ describe('This project as the repository', () => {
     const { queue } = await one.engine.owner();
     const path = 'PATH="$PWD/node_modules/.bin:$PATH"';
     const lint = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} biome check --error-on-warnings .` });
-    const unit = await queue.enqueue({ branch: 'check', kind: 'note', prompt: `${path} mocha 'test/unit/{model,sessions,tree}/**/*.test.ts'` });
+    const unit = await queue.enqueue({
+      branch: 'check',
+      kind: 'note',
+      prompt: `${path} mocha 'test/unit/{model,sessions,tree}/**/*.test.ts'`,
+    });
     await until(
       one.engine,
       () =>

@@ -16,6 +16,7 @@ export interface TestSettings {
   defaultAgent: string;
   maxConcurrentTurns: number;
   onFailure: 'pause' | 'continue';
+  onLimit: 'wait' | 'pause';
   permissions: 'ask' | 'acceptEdits' | 'allowAll';
   autoReview: boolean;
   keepRunning: boolean;
@@ -36,6 +37,7 @@ export const testSettings = (patch: Partial<TestSettings> = {}): TestSettings =>
   defaultAgent: 'shell',
   maxConcurrentTurns: 4,
   onFailure: 'pause',
+  onLimit: 'wait',
   permissions: 'ask',
   autoReview: false,
   keepRunning: true,
@@ -51,6 +53,7 @@ export const engineSettings = (settings: TestSettings): EngineSettings => ({
   defaultAgent: () => settings.defaultAgent,
   maxConcurrentTurns: () => settings.maxConcurrentTurns,
   onFailure: () => settings.onFailure,
+  onLimit: () => settings.onLimit,
   permissions: () => settings.permissions,
   autoReview: () => settings.autoReview,
   keepRunning: () => settings.keepRunning,

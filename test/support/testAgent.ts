@@ -2,8 +2,10 @@
  * An agent for tests. Each line of a prompt is an order:
  *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | count FILE | wait FILE | images | plan | usage | burst N |
  *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) |
- *   later WAIT FILE TEXT (once WAIT is there, also after the turn: says TEXT and writes it) | stop REASON | fail TEXT | exit CODE | die | closeinput | hang | deaf | garbage
- * What it can do is set by `TEST_AGENT`: words among `noresume`, `noload`, `noimage`, `lost` (it forgets conversations).
+ *   unless FILE ORDER (does the order while FILE is not there) |
+ *   later WAIT FILE TEXT (once WAIT is there, also after the turn: says TEXT and writes it) | stop REASON | fail TEXT | refuse | error JSON | exit CODE | die | closeinput | hang | deaf | garbage
+ * What it can do is set by `TEST_AGENT`: words among `noresume`, `noload`, `noimage`, `lost` (it forgets conversations). TEST_AGENT_BACK: a
+ * file with the error, as JSON, that each way back to a conversation answers while it is there. TEST_AGENT_EACH: orders in place of each prompt.
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
@@ -63,9 +65,23 @@ async function mayStart(): Promise<object> {
 }
 
 function takeUp({ sessionId, cwd }: { sessionId: string; cwd: string }): Record<string, never> {
+  const back = process.env.TEST_AGENT_BACK;
+  if (back && existsSync(back)) throw requestError(readFileSync(back, 'utf8'));
   if (traits.includes('lost')) throw new RequestError(-32002, 'No such session');
   folders.set(sessionId, cwd);
   return {};
+}
+
+function requestError(json: string): RequestError {
+  const { code, message, data } = JSON.parse(json) as { code: number; message: string; data?: unknown };
+  return new RequestError(code, message, data);
+}
+
+/** What is left of an order that is only given while a file is not there. */
+function unlessThere(cwd: string, line: string): string {
+  const [, path, order] = /^unless (\S+) (.*)$/.exec(line) ?? [];
+  if (path === undefined || order === undefined) return line;
+  return existsSync(resolve(cwd, path)) ? '' : order;
 }
 
 async function obey(sessionId: string, prompt: ContentBlock[], client: AgentContext): Promise<PromptResponse> {
@@ -75,10 +91,10 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
   const update = (one: SessionUpdate) => client.notify(methods.client.session.update, { sessionId, update: one });
   const say = (text: string) => update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
   const cancelled = new Promise<'cancelled'>((done) => cancel.signal.addEventListener('abort', () => done('cancelled')));
-  const text = prompt.map((block) => (block.type === 'text' ? block.text : '')).join('');
+  const text = process.env.TEST_AGENT_EACH ?? prompt.map((block) => (block.type === 'text' ? block.text : '')).join('');
   for (const line of text.split('\n')) {
     if (cancel.signal.aborted) return { stopReason: 'cancelled' };
-    const [order = '', ...words] = line.trim().split(' ');
+    const [order = '', ...words] = unlessThere(cwd, line.trim()).split(' ');
     const rest = words.join(' ');
     const path = resolve(cwd, words[0] ?? '');
     switch (order) {
@@ -182,7 +198,11 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
       case 'stop':
         return { stopReason: rest as PromptResponse['stopReason'] };
       case 'fail':
-        throw new RequestError(-32000, rest);
+        throw new RequestError(-32603, rest);
+      case 'refuse': // Wants a sign-in, as the protocol says it.
+        throw new RequestError(-32000, 'Authentication required');
+      case 'error': // As JSON: {code, message, data}.
+        throw requestError(rest);
       case 'die':
         process.kill(process.pid, 'SIGKILL');
         break;

@@ -153,12 +153,12 @@ describe('The sidebar', () => {
   });
 
   it('pauses after a failure, says so everywhere, and goes on by retry or resume (requirement 9)', async () => {
-    await queueOn('ui/one', 'Test Agent', 'fail Login expired');
-    await window.row(/Note fail Login expired, failed/).waitFor();
+    await queueOn('ui/one', 'Test Agent', 'fail The model gave up');
+    await window.row(/Note fail The model gave up, failed/).waitFor();
     await window.status.filter({ hasText: 'ui/one' }).waitFor();
     await window.row(/Branch ui\/one, paused: a turn failed/).waitFor();
-    await window.toast('Login expired').getByRole('button', { name: 'Retry' }).click();
-    await window.toast('Login expired').first().waitFor();
+    await window.toast('The model gave up').getByRole('button', { name: 'Retry' }).click();
+    await window.toast('The model gave up').first().waitFor();
     await window.row('Branch ui/one').hover();
     await window.row('Branch ui/one').locator('.action-label[aria-label^="Resume Queue"]').click();
     await window.row(/Branch ui\/one, paused/).waitFor({ state: 'detached' });

@@ -297,15 +297,15 @@ describe('The timeline', () => {
   });
 
   it('says what failed and why, and retries (requirement 9)', async () => {
-    await write('fail Login expired');
-    await row('fail Login expired').locator('.problem', { hasText: 'Login expired' }).waitFor();
+    await write('fail The model gave up');
+    await row('fail The model gave up').locator('.problem', { hasText: 'The model gave up' }).waitFor();
     await timeline.locator('.banner.warning', { hasText: 'a turn failed' }).waitFor();
-    await row('fail Login expired').hover();
-    await row('fail Login expired').getByRole('button', { name: 'Retry' }).click();
+    await row('fail The model gave up').hover();
+    await row('fail The model gave up').getByRole('button', { name: 'Retry' }).click();
     await timeline.locator('.banner.warning').waitFor();
-    await row('fail Login expired').hover();
-    await row('fail Login expired').getByRole('button', { name: 'Remove' }).click();
-    await row('fail Login expired').waitFor({ state: 'detached' });
+    await row('fail The model gave up').hover();
+    await row('fail The model gave up').getByRole('button', { name: 'Remove' }).click();
+    await row('fail The model gave up').waitFor({ state: 'detached' });
     await timeline.locator('.banner').getByRole('button', { name: 'Resume' }).click();
     await timeline.locator('.banner').waitFor({ state: 'detached' });
   });

@@ -21,6 +21,8 @@ const waits: Record<WaitingReason, string> = {
   paused: 'waits: the queue is paused',
   agent: 'waits: the agent is not installed',
   trust: 'waits: the workspace is not trusted',
+  limit: 'waits: the agent can’t work now',
+  signIn: 'waits: the agent needs a sign-in',
 };
 const newBranch = '+';
 

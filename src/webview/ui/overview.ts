@@ -76,7 +76,12 @@ export function bannerView(branch: BranchInfo | undefined, { meta, ask }: Overvi
     return html`<div class="banner warning" role="note">${icon('debug-pause')} <span>${branch.paused === 'failure' ? 'The queue is paused: a turn failed. Retry it, or resume to skip it.' : 'The queue is paused.'}</span>
         <button type="button" class="link-button" @click=${() => ask({ type: 'branch', action: 'resume', branchId: branch.id })}>Resume</button></div>`;
   }
-  return nothing;
+  if (meta.waitingAgents.length === 0) return nothing;
+  return html`${meta.waitingAgents.map(
+    ({ agent, words, said }) => html`<div class="banner" role="note">${icon('watch')} <span title=${said}>${words}</span>
+        <button type="button" class="link-button" @click=${() => ask({ type: 'agent', agent, action: 'try' })}>Try now</button>
+        <button type="button" class="link-button" @click=${() => ask({ type: 'agent', agent, action: 'pause' })}>Pause instead</button></div>`,
+  )}`;
 }
 
 export function welcomeView(meta: Meta, { ask }: OverviewContext): TemplateResult {

@@ -24,6 +24,8 @@ describe('A turn in its host', () => {
       transcript: join(folder, 'transcripts', 's.jsonl'),
       agent: { id: 'test', name: 'Test Agent', command: process.execPath, args: [], env: {}, builtIn: false },
       agentSessionId: null,
+      isFresh: false,
+      goesOn: null,
       permissions: 'ask',
       keepRunning: true,
       links: [],

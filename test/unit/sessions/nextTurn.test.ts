@@ -38,6 +38,7 @@ const snapshots = fc
       limit,
       trusted,
       isInstalled: (sessionId) => sessionId !== String(broken),
+      unavailable: () => undefined,
     };
   });
 
@@ -103,6 +104,9 @@ describe('nextTurns', () => {
       ['b', line('b', 3)],
       ['c', line('c', 6)],
     ]);
-    assert.deepEqual(nextTurns({ branches, active: 0, limit: 2, trusted: true, isInstalled: () => true }), ['tb', 'tc']);
+    assert.deepEqual(
+      nextTurns({ branches, active: 0, limit: 2, trusted: true, isInstalled: () => true, unavailable: () => undefined }),
+      ['tb', 'tc'],
+    );
   });
 });

@@ -50,6 +50,7 @@ describe('The store', () => {
       branch: branchRow('b'),
       session: sessionRow('s', 'b'),
       turn: turnRow('t', 's', 'b'),
+      agentWait: { id: 'a', kind: 'limit' as const, until: 5, said: 'Resets at 3', metAt: 1, times: 2 },
       event: { id: 1, at: 1, branchId: 'b', turnId: null, kind: 'queued' },
     };
     for (const table of tableNames) {

@@ -92,7 +92,7 @@ function engineSaying(text: string) {
     onDidChange: changed.event,
     catalog: makeCatalog({}, 'shellAgent.js'),
     queueSnapshot: () =>
-      queueSnapshot(state, { catalog: makeCatalog({}, 'shellAgent.js'), limit: 4, trusted: true, inFlight: 0 }),
+      queueSnapshot(state, { catalog: makeCatalog({}, 'shellAgent.js'), limit: 4, trusted: true, inFlight: [], now: Date.now() }),
   };
   return { state, engine: engine as unknown as Engine, changed };
 }

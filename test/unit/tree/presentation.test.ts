@@ -15,7 +15,13 @@ function stateOf(branch: Branch[], session: Session[], turn: Turn[]): Projection
 }
 
 function labels(state: Projection, branchId: string, ended = 10, trusted = true): string[] {
-  const queue = queueSnapshot(state, { catalog: makeCatalog({}, 'shellAgent.js'), limit: 4, trusted, inFlight: 0 });
+  const queue = queueSnapshot(state, {
+    catalog: makeCatalog({}, 'shellAgent.js'),
+    limit: 4,
+    trusted,
+    inFlight: [],
+    now: Date.now(),
+  });
   const context = { state, queue, agentName: (id: string) => id, now: 100_000 };
   return childrenOf(state, branchId, ended).map((node) => rowOf(node, context)?.accessibleLabel ?? '');
 }
@@ -42,7 +48,13 @@ describe('Rows of the tree', () => {
 
   it('say how long a step has taken once it has taken long', () => {
     const state = stateOf([branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'runSetup', changedAt: 0 })], [], []);
-    const queue = queueSnapshot(state, { catalog: makeCatalog({}, 'shellAgent.js'), limit: 4, trusted: true, inFlight: 0 });
+    const queue = queueSnapshot(state, {
+      catalog: makeCatalog({}, 'shellAgent.js'),
+      limit: 4,
+      trusted: true,
+      inFlight: [],
+      now: Date.now(),
+    });
     const said = (now: number) =>
       rowOf({ type: 'worktree', branchId: 'b' }, { state, queue, agentName: (id) => id, now })?.description;
     assert.deepEqual([said(12_000), said(30_000), said(150_000)], ['', '30 s', '2 min']);
@@ -71,20 +83,25 @@ describe('Rows of the tree', () => {
   });
 });
 
+const agents = { nameOf: (id: string) => id, now: 0 };
+
 describe('The status bar', () => {
   const ready = branchRow('b', { worktreeState: 'ready' });
   it('says nothing when there is nothing to say', () => {
-    assert.equal(statusText(stateOf([ready], [], []), false), undefined);
+    assert.equal(statusText(stateOf([ready], [], []), false, agents), undefined);
   });
   it('counts, names the step, and warns when somebody is needed', () => {
     const session = sessionRow('s', 'b');
     const running = turnRow('t', 's', 'b', { state: 'running' });
     const queued = turnRow('u', 's', 'b', { position: 2 });
-    assert.equal(statusText(stateOf([ready], [session], [running, queued]), false)?.text, '1 running, 1 queued');
+    assert.equal(statusText(stateOf([ready], [session], [running, queued]), false, agents)?.text, '1 running, 1 queued');
     const preparing = branchRow('b', { worktreeState: 'provisioning', worktreeStep: 'copyFiles' });
-    assert.equal(statusText(stateOf([preparing], [session], [queued]), false)?.text, 'b: Copying files (3 of 4) · 1 queued');
+    assert.equal(
+      statusText(stateOf([preparing], [session], [queued]), false, agents)?.text,
+      'b: Copying files (3 of 4) · 1 queued',
+    );
     const asking = { ...running, permission: { id: 'p', title: 'Run it', options: [] } };
-    assert.deepEqual(statusText(stateOf([ready], [session], [asking]), false), {
+    assert.deepEqual(statusText(stateOf([ready], [session], [asking]), false, agents), {
       icon: 'bell-dot',
       text: 'Approval needed · 1 running',
       tooltip: 'Run it',

@@ -1,0 +1,75 @@
+/**
+ * Agents that can't work now: what their turns met is kept as one fact about each agent, and the turns go back to their places. The loop
+ * (`nextTurns`) leaves them alone until it is time, and then lets one turn try; what becomes of that one changes the fact.
+ */
+import { nextWait } from '../agents/availability/nextWait.ts';
+import { notRun } from '../model/rows.ts';
+import { turnTransition } from '../model/transitions.ts';
+import type { AgentWait, Turn } from '../model/types.ts';
+import type { Unavailable } from '../model/unavailable.ts';
+import type { Work } from '../model/work.ts';
+import type { Transaction } from '../store/store.ts';
+
+/** Most times that a turn goes on after its agent stopped being able to work in the middle of it. */
+export const mostGoOns = 3;
+
+/** What an agent is told that goes on with a turn. */
+export const goOnWord = 'You were interrupted because you could not work for a while. Go on from where you left off.';
+
+export interface WaitOptions {
+  now: () => number;
+  onLimit: () => 'wait' | 'pause';
+}
+
+/**
+ * Keeps what a turn met, and puts the turn back to its place. False for one that had begun and has gone on too often: it fails like any
+ * other, with what its agent said.
+ */
+export function waitForAgent(
+  tx: Transaction,
+  turn: Turn,
+  met: Unavailable,
+  work: Work | undefined,
+  { now, onLimit }: WaitOptions,
+): boolean {
+  const session = tx.get('session', turn.sessionId);
+  if (!session) return false;
+  keepFact(tx, session.agent, met, now());
+  const begun = met.begun || (turn.goesOn === null && (work?.files ?? 0) > 0);
+  const times = (turn.goesOn?.times ?? 0) + 1;
+  if (begun && times > mostGoOns) return false;
+  const goesOn = begun && met.beginning ? { times, beginning: turn.goesOn?.beginning ?? met.beginning } : turn.goesOn;
+  tx.update('turn', turn.id, { ...notRun, state: turnTransition(turn.state, 'queued'), goesOn });
+  tx.event('waits', turn.branchId, turn.id);
+  if (onLimit() === 'pause') tx.update('branch', turn.branchId, { paused: 'user' });
+  return true;
+}
+
+function keepFact(tx: Transaction, agent: string, { kind, until, said }: Unavailable, now: number): void {
+  const known = tx.get('agentWait', agent);
+  const times = known?.kind === kind ? known.times + 1 : 1;
+  const row: AgentWait = {
+    id: agent,
+    kind,
+    until: until ?? (kind === 'signIn' ? null : now + nextWait(times)),
+    said,
+    metAt: now,
+    times,
+  };
+  if (known) tx.update('agentWait', agent, row);
+  else tx.insert('agentWait', row);
+}
+
+/** True when what an agent does in this turn shows that it can work again: it was started after the agent last could not. */
+export const isProof = ({ startedAt }: Pick<Turn, 'startedAt'>, { metAt }: AgentWait): boolean => (startedAt ?? 0) >= metAt;
+
+/** An agent has worked for a turn. */
+export function agentWorks(tx: Transaction, agent: string, turn: Pick<Turn, 'startedAt'>): void {
+  const known = tx.get('agentWait', agent);
+  if (known && isProof(turn, known)) tx.remove('agentWait', agent);
+}
+
+/** A person says that it is time. */
+export function tryAgent(tx: Transaction, agent: string, now: number): void {
+  if (tx.get('agentWait', agent)) tx.update('agentWait', agent, { until: now });
+}
