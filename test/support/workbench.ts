@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, Frame, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Frame, FrameLocator, Locator, Page } from 'playwright-core';
 import { vsix } from '../../scripts/package.ts';
 import { ensureHost, root } from '../../scripts/vscodeHost.ts';
 import { installExtension, type Server, type ServerOptions, startServer } from '../../scripts/vscodeServer.ts';
@@ -182,4 +182,12 @@ export class Window {
     await this.page.keyboard.press('Enter');
     await this.quickInput.locator('.quick-input-title', { hasText: title }).waitFor({ state: 'hidden' });
   }
+}
+
+/** Chooses what the timeline shows: a branch by its name, marked as unread or not, or 'All branches'. */
+export async function showBranch(timeline: FrameLocator | Frame, name: string): Promise<void> {
+  const select = timeline.getByLabel('Branch shown');
+  const option = select.locator('option', { hasText: new RegExp(`^(● )?${name}$`) });
+  await option.waitFor({ state: 'attached' });
+  await select.selectOption((await option.getAttribute('value')) ?? '');
 }

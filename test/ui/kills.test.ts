@@ -4,7 +4,7 @@ import type { Frame } from 'playwright-core';
 import { rounds, seed } from '../faults/rounds.ts';
 import { Harms } from '../support/report.ts';
 import { randomFrom } from '../support/simulatedDisk.ts';
-import { type Window, Workbench } from '../support/workbench.ts';
+import { showBranch, type Window, Workbench } from '../support/workbench.ts';
 
 describe('The extension host of a real VS Code, killed again and again', function () {
   this.timeout(0);
@@ -43,7 +43,7 @@ describe('The extension host of a real VS Code, killed again and again', functio
     await timeline.getByLabel('Name of the new branch').fill('kills');
     await write('first');
     await row('first').waitFor();
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'kills' });
+    await showBranch(timeline, 'kills');
     for (let n = 0; n < rounds(1); n += 1) {
       for (const name of [`${n}-a.`, `${n}-b.`]) {
         await write(name);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { FrameLocator, Locator } from 'playwright-core';
 import { hostileOutputs } from '../support/hostileOutputs.ts';
 import { git } from '../support/repositories.ts';
-import { type Window, Workbench } from '../support/workbench.ts';
+import { showBranch, type Window, Workbench } from '../support/workbench.ts';
 
 const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8DAwMDAxMDAwMDAAAANHQEDasKb6QAAAABJRU5ErkJggg==';
 
@@ -72,7 +72,7 @@ describe('The timeline', () => {
     await timeline.getByLabel('Name of the new branch').fill('ui/one');
     await timeline.getByRole('button', { name: /Queue.*waits for the worktree/ }).waitFor();
     await write('write a.txt one');
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+    await showBranch(timeline, 'ui/one');
     await timeline.locator('.steps .now', { hasText: 'Running setup' }).waitFor();
     assert.equal(await timeline.locator('.steps .done').count(), 3);
     await row('write a.txt one').locator('.codicon-clock').waitFor();
@@ -318,20 +318,19 @@ describe('The timeline', () => {
     await timeline.getByLabel('Name of the new branch').fill('ui/taken');
     await composer.fill('say made at last');
     await composer.press('Enter');
-    await timeline.getByLabel('Branch shown').locator('option', { hasText: 'ui/taken' }).waitFor({ state: 'attached' });
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/taken' });
+    await showBranch(timeline, 'ui/taken');
     await timeline.locator('.provisioning.failed', { hasText: 'is there already and is not a worktree' }).waitFor();
     rmSync(place, { recursive: true });
     await timeline.getByRole('button', { name: 'Retry' }).click();
     await row('say made at last').locator('.state-completed').waitFor();
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+    await showBranch(timeline, 'ui/one');
   });
 
   it('shows a second window what there is, and why nothing can be written', async () => {
     const second = await workbench.open();
     const frame = await workbench.frameOf(second, 'sidebar');
     await frame.locator('.banner', { hasText: 'Another window has this workspace' }).waitFor();
-    await frame.getByLabel('Branch shown').selectOption({ label: 'All branches' });
+    await showBranch(frame, 'All branches');
     await frame.locator('.row', { hasText: 'write a.txt one' }).waitFor();
     assert.equal(await frame.locator('branchline-composer textarea').getAttribute('readonly'), '');
     await write('say one\nwait ../looked-on\nsay seen by both', 'say one');
@@ -343,12 +342,12 @@ describe('The timeline', () => {
   });
 
   it('opens what is chosen in the tree, whatever branch it shows', async () => {
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'All branches' });
+    await showBranch(timeline, 'All branches');
     await window.row(/say made at last, completed/).click();
     await timeline.locator('.detail h1', { hasText: 'say made at last' }).waitFor();
     await timeline.locator('.block-text', { hasText: 'made at last' }).waitFor();
     await back();
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+    await showBranch(timeline, 'ui/one');
   });
 
   it('keeps a refused text with the reason', async () => {
@@ -415,7 +414,7 @@ describe('The timeline', () => {
   });
 
   it('filters, and searches titles, prompts and transcripts', async () => {
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'All branches' });
+    await showBranch(timeline, 'All branches');
     await timeline.getByRole('button', { name: 'Filter and search' }).click();
     await timeline.getByRole('searchbox').fill('line 399');
     await timeline.locator('.row').nth(1).waitFor({ state: 'detached' });
@@ -432,7 +431,7 @@ describe('The timeline', () => {
     await timeline.getByLabel('Agent', { exact: true }).first().selectOption('');
     await row('burst 400').waitFor();
     await timeline.getByRole('button', { name: 'Filter and search' }).click();
-    await timeline.getByLabel('Branch shown').selectOption({ label: 'ui/one' });
+    await showBranch(timeline, 'ui/one');
   });
 
   it('opens as an editor tab, wide, with list and conversation side by side', async () => {
