@@ -42,6 +42,21 @@ let timer: NodeJS.Timeout | undefined;
 const send = (socket: Socket, message: HostMessage) => {
   if (!socket.destroyed) socket.write(`${JSON.stringify(message)}\n`);
 };
+type Entries = Extract<HostMessage, { type: 'entries' }>;
+/** What a window that is busy was not told of the transcript: the last of it, which shows that there is a gap. */
+const behind = new Map<Socket, Entries>();
+/** Bytes that may wait for a window. What is in the transcript need not be kept for it in memory, too. */
+const mostWaiting = 1024 * 1024;
+const sendEntries = (socket: Socket, message: Entries) => {
+  if (socket.writableLength <= mostWaiting && !behind.has(socket)) return send(socket, message);
+  if (!behind.has(socket))
+    socket.once('drain', () => {
+      const last = behind.get(socket);
+      behind.delete(socket);
+      if (last) send(socket, last);
+    });
+  behind.set(socket, { ...message, entries: message.entries.slice(-1) });
+};
 const broadcast = (message: HostMessage) => {
   for (const socket of clients) send(socket, message);
 };
@@ -52,7 +67,9 @@ const runner = new TurnRunner({
     broadcast({ type: 'status', status });
     arm();
   },
-  onEntries: (sessionId, entries) => broadcast({ type: 'entries', sessionId, entries: [...entries] }),
+  onEntries: (sessionId, entries) => {
+    for (const socket of clients) sendEntries(socket, { type: 'entries', sessionId, entries: [...entries] });
+  },
 });
 
 /** Sets the one timer that ends a host nobody needs; called whenever what it depends on changed. */
@@ -93,6 +110,7 @@ function meet(socket: Socket): void {
   socket.on('close', () => {
     clearTimeout(hello);
     clients.delete(socket);
+    behind.delete(socket);
     arm();
   });
   readLines(socket, (line) => {

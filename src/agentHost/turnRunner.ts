@@ -18,6 +18,7 @@ import { type Unavailable as Met, unavailableByError, unavailableByLastText } fr
 import { Git, type GitOptions } from '../git/git.ts';
 import { difference } from '../git/trees.ts';
 import { AgentError, messageOf } from '../model/errors.ts';
+import { type Dropped, OutputCap } from '../model/outputCap.ts';
 import type { TranscriptDraft, TranscriptEntry, TurnOutcome } from '../model/transcript.ts';
 import type { Unavailable } from '../model/unavailable.ts';
 import type { Beginning, Conclusion } from '../model/work.ts';
@@ -31,9 +32,10 @@ import { TranscriptWriter } from '../store/transcripts.ts';
 import { begin, conclude, unseen } from '../work/turnWork.ts';
 import { AgentProcess } from './agentProcess.ts';
 import { Doings } from './doings.ts';
-import { PermissionBook } from './permissionBook.ts';
+import { PermissionBook, pathsIn } from './permissionBook.ts';
 import type { Job, PermissionPolicy, TurnStatus } from './protocol.ts';
 import { entryFor } from './updates.ts';
+import { isInWorktree, ToolPaths } from './toolPaths.ts';
 import { UpdateFeed } from './updateFeed.ts';
 
 export interface TurnRunnerOptions {
@@ -48,6 +50,8 @@ const cancelTime = 8_000;
 const diskTime = 1_000;
 /** Hooks may run tests; still, one that waits for somebody must not wait for ever. */
 const commitTimeLimit = 10 * 60_000;
+/** Milliseconds after which what was held back of much output is shown, in part. */
+const showTime = 10_000;
 /** An agent that goes on after its turn and has said nothing for this long is done, for now. */
 const lateQuiet = 2_000;
 
@@ -80,12 +84,17 @@ export class TurnRunner {
   #interruptedBy: string | undefined;
   #beginning: Beginning | undefined;
   #doings = new Doings();
+  #cap = new OutputCap({ told: leftOut });
+  #showing: NodeJS.Timeout | undefined;
   #ended: Ended | undefined;
   #late: NodeJS.Timeout | undefined;
   #settling: Promise<void> = Promise.resolve();
   readonly #feed = new UpdateFeed((draft) => this.#write(draft));
+  readonly #toolPaths = new ToolPaths();
   readonly #permissions = new PermissionBook({
     write: (draft) => this.#write(draft),
+    pathsOf: (toolCallId) => this.#toolPaths.of(toolCallId),
+    isOwn: (path) => isInWorktree(path, this.#job as Job),
     onChange: (permission) => {
       this.#announce({ permission });
       if (permission)
@@ -122,6 +131,7 @@ export class TurnRunner {
     if (this.#has(job) || !this.takes(job)) return;
     this.#permissions.withdraw(); // Of the turn before.
     this.#feed.flush();
+    if (this.#job) this.#uncap();
     const before = this.#late === undefined ? undefined : this.#ended;
     clearTimeout(this.#late);
     this.#late = undefined;
@@ -312,6 +322,7 @@ export class TurnRunner {
     const beginning = this.#beginning;
     if (!beginning) return given; // The agent never had the prompt.
     let end = given;
+    this.#uncap();
     this.#write({ type: 'answered', attempt: job.attempt, ...given });
     const order = concludeOrder(job, beginning);
     const commits = job.kind === 'commit' && end.outcome === 'completed';
@@ -518,12 +529,14 @@ export class TurnRunner {
   async #ask(request: RequestPermissionRequest, signal: AbortSignal): Promise<RequestPermissionResponse> {
     this.#heard();
     this.#feed.flush();
-    this.#write(entryFor({ ...request.toolCall, sessionUpdate: 'tool_call_update' }) as TranscriptDraft);
+    this.#write(entryFor({ ...request.toolCall, sessionUpdate: 'tool_call_update' }) as TranscriptDraft, { must: true });
     return this.#permissions.ask(request, signal, this.isActive && this.#cancel.signal.aborted);
   }
 
   #update(update: SessionUpdate): void {
     this.#heard();
+    if (update.sessionUpdate === 'tool_call' || update.sessionUpdate === 'tool_call_update')
+      this.#toolPaths.note(update.toolCallId, pathsIn(update));
     this.#feed.take(update);
   }
 
@@ -540,9 +553,29 @@ export class TurnRunner {
     this.#silence.unref();
   }
 
-  #write(draft: TranscriptDraft): void {
+  /** `must`: it is written whatever it is, and in its place. */
+  #write(draft: TranscriptDraft, options: { must?: boolean } = {}): void {
     if (this.#beginning && this.isActive && this.#doings.take(draft)) this.#announce({ works: true });
-    this.#writer?.append((this.#job as Job).turnId, this.isActive ? draft : { ...draft, late: true });
+    this.#append(this.#cap.take(draft, options));
+    if (this.#showing !== undefined) return;
+    this.#showing = setTimeout(() => {
+      this.#showing = undefined;
+      this.#append(this.#cap.show());
+    }, showTime);
+    this.#showing.unref();
+  }
+
+  #append(drafts: readonly TranscriptDraft[]): void {
+    const { turnId } = this.#job as Job;
+    for (const draft of drafts) this.#writer?.append(turnId, this.isActive ? draft : { ...draft, late: true });
+  }
+
+  /** The rest of what was held back of a turn's output; what comes now is counted anew. */
+  #uncap(): void {
+    clearTimeout(this.#showing);
+    this.#showing = undefined;
+    this.#append(this.#cap.end());
+    this.#cap = new OutputCap({ told: leftOut });
   }
 
   #announce(patch: Partial<TurnStatus>): void {
@@ -586,6 +619,7 @@ export class TurnRunner {
   async close(): Promise<void> {
     this.#permissions.withdraw();
     this.#feed.flush();
+    if (this.#job) this.#uncap();
     await this.#settleLate();
     await this.closeAgent();
     await this.#writer?.close();
@@ -643,6 +677,12 @@ const concludeOrder = (job: Job, beginning: Beginning) => ({
   held: job.held,
   mends: job.mends,
   beginning,
+});
+
+/** What a gap in a turn's output says. */
+const leftOut = ({ bytes, entries }: Dropped): TranscriptDraft => ({
+  type: 'notice',
+  text: `Left out here, because this turn says so much: ${bytes < 1_000_000 ? `${Math.ceil(bytes / 1_000)} kB` : `${Math.round(bytes / 1_000_000)} MB`}${entries > 0 ? ` (${entries} pieces)` : ''}. Its beginning and its end are kept.`,
 });
 
 const shown = (paths: readonly string[]): string => `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ', …' : ''}`;

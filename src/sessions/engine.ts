@@ -103,6 +103,8 @@ export interface Owner {
   work: WorkActions;
 }
 
+/** How long a window waits for its turns to be found again before it takes orders, in milliseconds. */
+const recoveryTime = 2_000;
 /** How long another window that holds the storage may be on its way out, in milliseconds. */
 const closingTime = 400;
 /** Longest wait before a storage on a full disk is tried again, in milliseconds. */
@@ -414,7 +416,11 @@ export class Engine {
       dispatcher.reconcile();
       this.#emit(change);
     });
-    await recovery.recoverAll();
+    // Most is known in a moment; what a host keeps back for longer holds up its own branch alone.
+    await Promise.race([
+      recovery.recoverAll(),
+      delay(recoveryTime, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined),
+    ]);
     if (this.#stop.signal.aborted) {
       await store.close();
       return;

@@ -17,7 +17,7 @@ import type { Beginning, Conclusion } from '../model/work.ts';
 import { claim, worktreeClaim } from '../platform/claims.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store, Transaction } from '../store/store.ts';
-import { readTranscript, TranscriptWriter, transcriptPath } from '../store/transcripts.ts';
+import { readAttempt, TranscriptWriter, transcriptPath } from '../store/transcripts.ts';
 import { conclude, type HeldTurn, unseen } from '../work/turnWork.ts';
 import { linksOf } from '../worktrees/preparation.ts';
 import { commitMessage } from './commitMessage.ts';
@@ -102,7 +102,7 @@ export class TurnRecovery {
       if (client && status?.turnId === turn.id && status.attempt === turn.attempt) return applyStatus(client, status);
       await hosts.end(turn.hostId);
     }
-    const found = outcomeOf(await readTranscript(transcriptPath(folder, turn.sessionId)), turn);
+    const found = outcomeOf(await readAttempt(transcriptPath(folder, turn.sessionId), turn.id, turn.attempt), turn);
     const conclusion = found.kind === 'ended' ? found.conclusion : await this.#concluded(turn, found);
     if (this.#disposed) return;
     await this.#store.commit((tx) => {

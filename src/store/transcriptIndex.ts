@@ -2,8 +2,8 @@
  * Where what begins in a transcript: its landmarks. They stand in a file beside it, which is a help and nothing more. It may be
  * missing, torn or of another time: what of it is right is found by looking at the transcript, and what it lacks is read from there.
  *
- * A landmark stands for the first line of a turn's lines, for a prompt, a hand-over and an end, and after each megabyte. So the
- * lines from one landmark to the next are of one turn, and hold no prompt, hand-over or end besides.
+ * A landmark stands for the first line of a turn's lines, for what tells how far an attempt at a turn came (`attemptTypes`), and after each
+ * megabyte. So the lines from one landmark to the next are of one turn, and hold none of these besides.
  *
  * Each line of the index begins with a checksum of it and of the checksum before it, so that nothing can be missing in between.
  */
@@ -26,6 +26,10 @@ const landmarkSchema = z.object({
 });
 export type Landmark = z.infer<typeof landmarkSchema>;
 
+/** Kinds of entries that tell how far an attempt at a turn came, in their order. */
+export const attemptTypes = ['prompt', 'handover', 'answered', 'concluded', 'ended'] as const;
+export const isOfAttempt = (type: string): boolean => (attemptTypes as readonly string[]).includes(type);
+
 export const indexPath = (transcript: string): string => `${transcript}.index`;
 
 /** Bytes from one landmark to the next at most. */
@@ -40,7 +44,7 @@ const looked = 64 * 1024;
 /** Whether this line is a landmark after that one. */
 function isLandmark(head: Head, start: number, before: Landmark | undefined): boolean {
   if (!before || head.turnId !== before.turnId || start - before.start >= markEvery) return true;
-  return head.type === 'prompt' || head.type === 'handover' || head.type === 'ended';
+  return isOfAttempt(head.type);
 }
 
 function landmark({ type, seq, turnId }: Head, start: number, entry: TranscriptEntry | undefined): Landmark {
@@ -58,8 +62,7 @@ export class LandmarkFinder {
   /** The landmark that this line is, if it is one. `entry` gives the line as read. */
   find(head: Head, start: number, entry: () => TranscriptEntry | undefined): Landmark | undefined {
     if (!isLandmark(head, start, this.last)) return undefined;
-    const hasAttempt = head.type === 'prompt' || head.type === 'handover' || head.type === 'ended';
-    this.last = landmark(head, start, hasAttempt ? entry() : undefined);
+    this.last = landmark(head, start, isOfAttempt(head.type) ? entry() : undefined);
     return this.last;
   }
 }

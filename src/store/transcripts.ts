@@ -8,7 +8,15 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TranscriptEntry } from '../model/transcript.ts';
 import { hasCode } from './fileSystem.ts';
-import { findLandmarks, isRight, type Landmark, removeIndex, storedLandmarks } from './transcriptIndex.ts';
+import {
+  attemptTypes,
+  findLandmarks,
+  isOfAttempt,
+  isRight,
+  type Landmark,
+  removeIndex,
+  storedLandmarks,
+} from './transcriptIndex.ts';
 import { blockSize, entryOf, headOf, type Line, linesBefore, linesFrom, type Range } from './transcriptLines.ts';
 
 export { TranscriptWriter } from './transcriptWriter.ts';
@@ -127,8 +135,8 @@ async function firstHeadAfter(
 }
 
 /**
- * What an attempt at a turn says of how far it came: its end or, without one, its hand-over or, without one, its prompt. Reads
- * the file's end alone where the index is there; without it, back to the first of these.
+ * What an attempt at a turn says of how far it came, in order: its hand-over (or its prompt, where it came no further), its agent's answer, what
+ * became of its work, its end. Reads the file's end alone where the index is there; without it, back to the first of these.
  */
 export async function readAttempt(
   path: string,
@@ -136,26 +144,28 @@ export async function readAttempt(
   attempt: number,
   { blockSize: size = blockSize }: ReadOptions = {},
 ): Promise<TranscriptEntry[]> {
-  const types = ['ended', 'handover', 'prompt'];
-  let found: TranscriptEntry | undefined;
+  const found = new Map<string, TranscriptEntry>(); // The latest of each.
   await withFile(path, async (file, length) => {
-    const look = (line: Line): 'enough' | undefined => {
+    const take = (line: Line): 'enough' | undefined => {
       const head = headOf(line);
-      if (head?.turnId !== turnId || !types.includes(head.type)) return undefined;
+      if (head?.turnId !== turnId || !isOfAttempt(head.type) || found.has(head.type)) return undefined;
       const entry = entryOf(line);
       if (!entry || !('attempt' in entry) || entry.attempt !== attempt) return undefined;
-      found = entry;
-      return 'enough';
+      found.set(head.type, entry);
+      return hasBegin() ? 'enough' : undefined;
     };
+    const hasBegin = () => found.has('handover') || found.has('prompt');
     const marks = await storedLandmarks(path, file, length);
     const last = marks.at(-1);
-    await backwards(file, { start: last?.start ?? 0, end: length }, size, look);
-    if (found || !last) return;
-    const mark = marks.findLast((one) => one.turnId === turnId && types.includes(one.type) && one.attempt === attempt);
-    if (mark) await forwards(file, { start: mark.start, end: length }, size, (line) => look(line) ?? 'enough');
-    else await backwards(file, { start: 0, end: (marks[0] as Landmark).start }, size, look);
+    await backwards(file, { start: last?.start ?? 0, end: length }, size, take);
+    if (hasBegin() || !last) return;
+    const own = marks.filter((one) => one.turnId === turnId && one.attempt === attempt && isOfAttempt(one.type));
+    for (const { start } of own.reverse()) {
+      if (!hasBegin()) await forwards(file, { start, end: length }, size, (line) => take(line) ?? 'enough');
+    }
+    if (!hasBegin()) await backwards(file, { start: 0, end: (marks[0] as Landmark).start }, size, take);
   });
-  return found ? [found] : [];
+  return attemptTypes.flatMap((type) => found.get(type) ?? []);
 }
 
 export interface TurnEntries {

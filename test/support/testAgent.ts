@@ -1,6 +1,6 @@
 /**
  * An agent for tests. Each line of a prompt is an order:
- *   say TEXT | think TEXT | ask TITLE | write FILE TEXT | edit FILE TEXT | append FILE TEXT | count FILE | wait FILE | images | plan | usage | burst N |
+ *   say TEXT | think TEXT | ask TITLE (`Edit FILE ...`: to edit that file) | write FILE TEXT | edit FILE TEXT | append FILE TEXT | count FILE | wait FILE | images | plan | usage | burst N |
  *   raw JSON (an update) | play FILE (raw orders) | spawn FILE (a child that lives on; its pid is written) |
  *   unless FILE ORDER (does the order while FILE is not there) |
  *   later WAIT FILE TEXT (once WAIT is there, also after the turn: says TEXT and writes it) | stop REASON | fail TEXT | refuse | error JSON | exit CODE | die | closeinput | hang | deaf | garbage
@@ -134,6 +134,7 @@ async function obey(sessionId: string, prompt: ContentBlock[], client: AgentCont
           toolCallId: `ask-${++calls}`,
           title: rest,
           kind: rest.startsWith('Edit') ? ('edit' as const) : ('execute' as const),
+          ...(rest.startsWith('Edit') ? { locations: [{ path: resolve(cwd, words[1] ?? '') }] } : {}),
         };
         const { outcome } = (await client.request(methods.client.session.requestPermission, {
           sessionId,

@@ -21,6 +21,7 @@ describe('States', () => {
       'starting>cancelled',
       'starting>interrupted',
       'starting>completed',
+      'running>queued',
       'running>completed',
       'running>failed',
       'running>cancelled',
