@@ -206,8 +206,12 @@ export class TurnRunner {
     if (this.#interruptedBy) return { outcome: 'interrupted', message: this.#interruptedBy };
     if (this.#cancel.signal.aborted) return { outcome: 'cancelled' };
     // Only what the agent answered says something of the agent.
-    const met = error instanceof AgentError && error.cause !== undefined ? unavailableByError(error.cause, clock()) : undefined;
-    return { outcome: 'failed', message: messageOf(error), ...this.#unavailable(met) };
+    const isAnswer = error instanceof AgentError && error.cause !== undefined && !this.#job?.agent.builtIn;
+    return {
+      outcome: 'failed',
+      message: messageOf(error),
+      ...this.#unavailable(isAnswer ? unavailableByError(error.cause, clock()) : undefined),
+    };
   }
 
   #unavailable(met: Met | undefined): Pick<End, 'unavailable'> {

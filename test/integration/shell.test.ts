@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { startTimeOf } from '../../src/platform/processes.ts';
 import { temporaryRoot } from '../../src/platform/temporaryFolders.ts';
@@ -42,6 +42,23 @@ describe('Scripts in the shell agent', () => {
     assert.equal(turnState(engine, turnId), 'completed', engine.state.turn(turnId)?.error?.message);
     assert.match(await said(sessionId), /^200000\nsecond line\n$/);
     assert.deepEqual(scripts(), []);
+  });
+
+  it('that print without end leave a transcript of some megabytes: its beginning, its end, and how much is left out (W13)', async () => {
+    const { engine } = start();
+    const { queue } = await engine.owner();
+    const prompt = 'echo the beginning; yes 0123456789abcdef | head -c 40000000; echo; echo the end';
+    const { turnId, sessionId } = await queue.enqueue({ branch: 'b', kind: 'note', agent: 'shell', prompt });
+    await untilEnded(engine, turnId);
+    assert.equal(turnState(engine, turnId), 'completed', engine.state.turn(turnId)?.error?.message);
+    const path = transcriptPath(join(folder, 'storage'), sessionId);
+    const text = await said(sessionId);
+    assert.ok(text.startsWith('the beginning\n') && text.endsWith('\nthe end\n'));
+    assert.ok(statSync(path).size < 16_000_000, `${statSync(path).size} bytes`);
+    const told = (await readTranscript(path)).find(
+      (entry) => entry.type === 'notice' && /^Left out here.* 3\d MB/.test(entry.text),
+    );
+    assert.ok(told, 'it is told');
   });
 
   it('that are cancelled end with all that they started, stopped or not, in a group of its own or not (W7)', async () => {

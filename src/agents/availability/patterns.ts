@@ -336,8 +336,10 @@ export const codes: Readonly<Record<string, { kind: Kind; without?: Without; sou
 /** HTTP statuses in an error's code or data. */
 export const statuses: Readonly<Record<number, Kind>> = { 401: 'signIn', 402: 'limit', 429: 'limit', 503: 'limit', 529: 'limit' };
 
-/** What the protocol answers when it wants a sign-in; other programs use the same number for anything. */
+/** What the protocol answers when it wants a sign-in. Other programs use the same number for anything, so it counts with such words only. */
 export const authRequired = -32000;
+export const aboutSigningIn =
+  /\bauth|\blog(?:ged)?[ -]?(?:in|out)\b|\bsign(?:ed)?[ -]?(?:in|out)\b|credential|\baccount\b|api[ -]?key|\btoken\b/;
 export const notAboutSigningIn =
   /closed|disconnect|exited|crash|terminat|timed? ?out|not found|unsupported|invalid param|cancel|spawn/;
 

@@ -5,6 +5,7 @@
  * A pattern that is missed costs a failed turn; one that is too wide costs a wait.
  */
 import {
+  aboutSigningIn,
   authRequired,
   codes,
   dayQuota,
@@ -110,7 +111,8 @@ function byStatus({ statuses: given }: ErrorWords, texts: readonly string[]): To
   const kinds = given.map((status) => statuses[status]).filter((kind) => kind !== undefined);
   const kind = kinds.find((one) => one === 'limit') ?? kinds[0];
   if (kind) return { kind };
-  return given.includes(authRequired) && !texts.some((text) => notAboutSigningIn.test(text)) ? { kind: 'signIn' } : undefined;
+  const isMeant = texts.some((text) => aboutSigningIn.test(text)) && !texts.some((text) => notAboutSigningIn.test(text));
+  return given.includes(authRequired) && isMeant ? { kind: 'signIn' } : undefined;
 }
 
 /** Whoever names a time says with it that it is not now. */

@@ -212,6 +212,7 @@ describe('An agent that can not work now', () => {
       ],
       ['the number alone', { code: -32000, message: 'Unavailable for this account' }, { kind: 'signIn' }],
       ['the number of another kind', { code: -32000, message: 'Connection closed' }, undefined],
+      ['the number of a failure', { code: -32000, message: 'The model gave up' }, undefined],
       [
         'OpenCode wants a provider',
         { code: -32000, message: 'Authentication required: provider authentication required', data: { providerId: 'x' } },
