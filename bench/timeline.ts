@@ -50,6 +50,7 @@ function snapshotOf(state: Projection): Extract<ToView, { type: 'snapshot' }> {
     catalog,
     defaultAgent: 'shell',
     readOnly: null,
+    canTakeOver: false,
     hasRepository: true,
     now: Date.now(),
     stats: () => undefined,

@@ -51,7 +51,13 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     engine,
     repositories,
     defaultAgent: config.engine.defaultAgent,
-    drafts: engine && new Drafts(engine.folder, (message) => log.write(message, 'warn')),
+    drafts:
+      engine &&
+      new Drafts(
+        engine.folder,
+        (message) => log.write(message, 'warn'),
+        () => engine.isOwner,
+      ),
     log: (message) => log.write(message, 'warn'),
     requests: { changes, transcripts },
   });
@@ -79,6 +85,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
       ...(status ? [status] : []),
       new Notifications(engine, () => config.notifications),
       config.onDidChange(() => engine.reconcile()),
+      vscode.window.onDidChangeWindowState(({ focused }) => focused && engine.askForQueue()),
       vscode.workspace.onDidGrantWorkspaceTrust(() => engine.reconcile()),
       vscode.workspace.onDidChangeWorkspaceFolders(() => engine.reconcile()),
       repositories.onDidChange(() => engine.reconcile()),
@@ -94,6 +101,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
         getTreeItem: (never) => never,
       }),
     );
+  const showTakeOver = () =>
+    void vscode.commands.executeCommand('setContext', 'branchline.canTakeOver', engine?.canTakeOver ?? false);
+  if (engine) context.subscriptions.push(engine.onDidChange(showTakeOver));
+  showTakeOver();
   setRepositoryContext(repositories.found);
   // What is stored is there for the first `snapshot()`; a workspace that has nothing stored waits for nothing.
   if (engine?.hasStorage) await engine.opened;
@@ -118,7 +129,24 @@ function startEngine(
     trusted: () => vscode.workspace.isTrusted,
     log: log.write,
     onProblem,
+    isSeen,
   });
+}
+
+/** Milliseconds that the window may take for an answer before it is taken for gone. */
+const answerTime = 3_000;
+
+/** Whether a window is there behind this extension host: VS Code keeps hosts of windows that are gone. */
+async function isSeen(): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), answerTime);
+  });
+  const answered = Promise.resolve(vscode.commands.executeCommand('setContext', 'branchline.seenAt', Date.now())).then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answered, late]).finally(() => clearTimeout(timer));
 }
 
 /** The welcome views ask for it: there is nothing to queue on without a repository. */

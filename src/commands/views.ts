@@ -14,6 +14,9 @@ export function viewCommands(context: CommandContext): vscode.Disposable[] {
       return branchId;
     }),
     register(context, 'openTimelineInEditor', 'branchId', () => context.timeline.openInEditor()),
+    register(context, 'takeOver', 'branchId', async () => {
+      await engineOf(context).takeOver();
+    }),
     register(context, 'showLog', 'branchId', () => context.log.show()),
     register(context, 'showEarlier', 'branchId', ({ target }) => {
       if (target.branchId) context.tree?.showEarlier(target.branchId);

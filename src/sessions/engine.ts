@@ -28,6 +28,7 @@ import { Store } from '../store/store.ts';
 import { Provisioner, type ProvisionerOptions } from '../worktrees/provisioner.ts';
 import { reviewedTip } from '../worktrees/reviewedTip.ts';
 import type { WorktreeSettings } from '../worktrees/settings.ts';
+import { askForStorage, forgetAll, forgetRequest, isForAnother, meanFor, OwnerDesk } from './handover.ts';
 import { BranchRemoval, type BranchRemovalOptions } from './branchRemoval.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { type RecoveryOptions, TurnRecovery } from './recovery.ts';
@@ -69,6 +70,8 @@ export interface EngineOptions {
   files?: StoreFileSystem;
   /** Of agents; the defaults unless a test can't wait for them. */
   timeLimits?: TimeLimits;
+  /** Whether this process's window answers: one that nobody sees hands the queue over to a window that asks. */
+  isSeen?: () => Promise<boolean>;
   /** Stand-ins for what is outside (processes, git), so that a test can run thousands of histories. */
   outside?: Outside;
   now?: Clock;
@@ -103,6 +106,9 @@ export interface Owner {
   work: WorkActions;
 }
 
+/** How long a window that was asked may take to hand the queue over, and how long it then stands back; in milliseconds. */
+const takeOverTime = 15_000;
+const handoverTime = 3_000;
 /** How long a window waits for its turns to be found again before it takes orders, in milliseconds. */
 const recoveryTime = 2_000;
 /** How long another window that holds the storage may be on its way out, in milliseconds. */
@@ -120,6 +126,8 @@ export class Engine {
   readonly #changed = new Set<Listener<Change>>();
   readonly #entries = new Set<Listener<{ sessionId: string; entries: readonly TranscriptEntry[] }>>();
   #lock: Exclusive | undefined;
+  #desk: OwnerDesk | undefined;
+  readonly #windowId: string;
   #owner: Owner | undefined;
   #view: Projection = new Projection();
   #watcher: FSWatcher | undefined;
@@ -127,6 +135,10 @@ export class Engine {
   readonly #stop = new AbortController();
   #ready: Promise<void> = Promise.resolve();
   readonly #opened = Promise.withResolvers<void>();
+  /** True while another window owns the queue, so that it can be taken over here. */
+  canTakeOver = false;
+  #handing: Promise<void> = Promise.resolve();
+  #patience = new AbortController();
   /** Why changes are refused now, or undefined for an owner. */
   readOnlyReason: string | undefined;
   #catalog: { key: string; catalog: Catalog } | undefined;
@@ -139,6 +151,7 @@ export class Engine {
     this.#files = options.files ?? nodeFileSystem;
     this.#now = options.now ?? Date.now;
     this.#newId = options.newId ?? randomId;
+    this.#windowId = randomId();
   }
 
   /** Returns at once; `ready` settles when what is stored can be shown and, for an owner, is recovered. */
@@ -246,16 +259,67 @@ export class Engine {
 
   /** Another window owns the queue: it is shown, until that window is gone. */
   #showOthers(name: string): void {
+    this.canTakeOver = true;
     this.readOnlyReason =
-      "Another window has this workspace's queue open, so this one only shows it. Use that window, or close it to work here.";
+      "Another window has this workspace's queue open, so this one only shows it. Take it over here, use that window, or close it to work here.";
     this.#watch();
     void this.#waitForTurn(name);
+    this.askForQueue();
+  }
+
+  /** For a window that only shows the queue and that a person looks at: takes it over from one that nobody sees. Returns at once. */
+  askForQueue(): void {
+    if (this.#owner || this.#stop.signal.aborted) return;
+    askForStorage(this.#options.folder, { by: this.#windowId, insists: false }).catch((error: unknown) =>
+      this.#options.log(`Asking for the queue: ${messageOf(error)}`),
+    );
+  }
+
+  /** Takes the queue over from whichever window has it. Rejects with RefusedError when that window does not let go. */
+  async takeOver(): Promise<void> {
+    const { folder } = this.#options;
+    await this.#ready.catch(() => undefined);
+    if (this.#owner) return;
+    await askForStorage(folder, { by: this.#windowId, insists: true });
+    this.#patience.abort();
+    const deadline = performance.now() + takeOverTime;
+    while (!this.#owner && performance.now() < deadline && !this.#stop.signal.aborted) {
+      await delay(20);
+      await this.#ready.catch(() => undefined);
+    }
+    if (this.#owner) return;
+    await forgetRequest(folder).catch(() => undefined);
+    throw new RefusedError(
+      'The other window did not let go of the queue. Close it, or end its extension host (Developer: Restart Extension Host there), then try again.',
+    );
+  }
+
+  /** What a close does, without the close; the window that asked is there to take it. */
+  async #handOver(name: string, windowId: string): Promise<void> {
+    this.#desk?.dispose();
+    await meanFor(this.#options.folder, windowId).catch(() => undefined);
+    this.readOnlyReason = 'The queue is being handed over to another window.';
+    this.canTakeOver = true;
+    await this.#letGo();
+    if (this.#stop.signal.aborted) return;
+    this.readOnlyReason =
+      "Another window has taken over this workspace's queue, so this one only shows it. Take it over here to work here again.";
+    this.#emit(emptyChange());
+    this.#watch();
+    void this.#waitForTurn(name);
+  }
+
+  /** Lets another window take what was let go for it, unless this one is asked for meanwhile. */
+  async #standBack(): Promise<void> {
+    this.#patience = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, this.#patience.signal]);
+    await delay(handoverTime, undefined, { signal, ref: false }).catch(() => undefined);
   }
 
   /** Where the disk takes nothing, what is stored is shown, and opened as soon as the disk does. */
   async #ownOrShow(name: string): Promise<void> {
     try {
-      await this.#own();
+      await this.#own(name);
     } catch (error) {
       if (!isDiskTrouble(error)) throw error;
       this.readOnlyReason = `The queue is only shown for now. ${storageMessage(error)} It opens by itself then.`;
@@ -274,7 +338,7 @@ export class Engine {
         this.#showOthers(name);
         return;
       }
-      const opening = this.#own();
+      const opening = this.#own(name);
       try {
         await opening;
         this.#ready = opening;
@@ -295,18 +359,19 @@ export class Engine {
   async #waitForTurn(name: string): Promise<void> {
     while (!this.#stop.signal.aborted) {
       await released(name, this.#stop.signal);
+      if (await isForAnother(this.#options.folder, this.#windowId)) await this.#standBack();
       if (this.#stop.signal.aborted) return;
       this.#lock = await acquire(name).catch(() => undefined);
       if (!this.#lock) continue;
       this.#watcher?.close();
       clearTimeout(this.#refreshTimer);
-      this.#ready = this.#own();
+      this.#ready = this.#own(name);
       await this.#ready.catch((error) => this.#options.onProblem(messageOf(error)));
       return;
     }
   }
 
-  async #own(): Promise<void> {
+  async #own(name: string): Promise<void> {
     const { folder, loadDatabase, onProblem } = this.#options;
     let store: Store | undefined;
     try {
@@ -319,7 +384,7 @@ export class Engine {
         onProblem,
       });
       await renameRepositories(store);
-      await this.#recoverAsOwner(store);
+      await this.#recoverAsOwner(store, name);
     } catch (error) {
       await store?.close();
       this.readOnlyReason = messageOf(error);
@@ -329,7 +394,7 @@ export class Engine {
     }
   }
 
-  async #recoverAsOwner(store: Store): Promise<void> {
+  async #recoverAsOwner(store: Store, name: string): Promise<void> {
     const { folder, settings, log, onProblem, programs, trusted } = this.#options;
     const now = this.#now;
     const newId = this.#newId;
@@ -432,8 +497,17 @@ export class Engine {
       log,
       ...(outside ? { committing: outside.committing } : {}),
     });
+    await forgetAll(folder).catch(() => undefined); // What was asked of the owner before us.
+    this.#desk = new OwnerDesk({
+      folder,
+      isSeen: this.#options.isSeen ?? (() => Promise.resolve(true)),
+      handOver: (windowId) => {
+        this.#handing = this.#handOver(name, windowId);
+      },
+    });
     this.#owner = { store, queue, dispatcher, provisioner, hosts, removal, recovery, work };
     this.readOnlyReason = undefined;
+    this.canTakeOver = false;
     this.reconcile();
   }
 
@@ -474,7 +548,15 @@ export class Engine {
     this.#watcher?.close();
     clearTimeout(this.#refreshTimer);
     await this.#ready.catch(() => undefined);
+    await this.#handing;
+    await this.#letGo();
+  }
+
+  /** Ends what an owner does. Calls that are under way are answered: accepted, or refused. */
+  async #letGo(): Promise<void> {
     const owner = this.#owner;
+    this.#desk?.dispose();
+    this.#owner = undefined;
     if (owner) {
       owner.dispatcher.dispose();
       owner.recovery.dispose();
@@ -482,7 +564,6 @@ export class Engine {
       await owner.provisioner.dispose();
       owner.hosts.dispose();
       await owner.store.close();
-      this.#owner = undefined;
     }
     await this.#lock?.release();
     this.#lock = undefined;

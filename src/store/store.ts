@@ -78,6 +78,7 @@ export class Store {
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #idle: NodeJS.Timeout | undefined;
+  #isClosing = false;
   /** Incremented with each announced change; a reader that missed one can tell. */
   version = 0;
 
@@ -218,6 +219,7 @@ export class Store {
    * the space kept back for a full disk: cancelling and deleting.
    */
   commit<T>(change: (tx: Transaction) => T, options: { essential?: boolean } = {}): Promise<T> {
+    if (this.#isClosing) return Promise.reject(this.#closedError());
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ change, essential: options.essential ?? false, resolve: resolve as (value: unknown) => void, reject });
       this.#writing ??= this.#write();
@@ -363,7 +365,9 @@ export class Store {
 
   #closedError(): StorageError {
     return new StorageError(
-      this.#mode === 'closed' ? 'Branchline is shutting down; try again after the window has reloaded.' : this.#why,
+      this.#mode === 'closed' || this.#isClosing
+        ? 'Branchline is shutting down; try again after the window has reloaded.'
+        : this.#why,
     );
   }
 
@@ -482,10 +486,11 @@ export class Store {
     this.#idle.unref();
   }
 
-  /** Takes a last checkpoint and lets go of the files. Commits that were under way are finished first. */
+  /** Takes a last checkpoint and lets go of the files. Commits that were under way are finished first; what comes now is refused. */
   async close(): Promise<void> {
     clearTimeout(this.#idle);
     if (this.#mode === 'closed') return;
+    this.#isClosing = true;
     while (this.#writing) await this.#writing;
     if (this.#mode === 'open' && this.#records > 0) {
       await this.checkpoint().catch((error) =>

@@ -14,23 +14,36 @@ const attachmentsSchema = z.array(newAttachmentSchema);
 export class Drafts {
   readonly #folder: string;
   readonly #log: (message: string) => void;
-  readonly #texts: Record<string, string>;
+  readonly #isOwner: () => boolean;
+  #texts: Record<string, string> = {};
+  /** Who the texts were read as: what another window wrote meanwhile is read when this one becomes the owner. */
+  #readAsOwner: boolean | undefined;
   #writing: Promise<void> = Promise.resolve();
   /** The write that will take in what is set now. */
   #next: Promise<void> | undefined;
 
-  constructor(folder: string, log: (message: string) => void) {
+  /** Only the window that owns the storage writes. */
+  constructor(folder: string, log: (message: string) => void, isOwner: () => boolean) {
     this.#folder = folder;
     this.#log = log;
+    this.#isOwner = isOwner;
+  }
+
+  #look(): void {
+    if (this.#readAsOwner === this.#isOwner()) return;
+    this.#readAsOwner = this.#isOwner();
     this.#texts = this.#read();
   }
 
   get all(): Readonly<Record<string, string>> {
+    this.#look();
     return this.#texts;
   }
 
   /** Resolves when the text is on disk; rejects when it could not be written, and is kept in memory then. */
   set(key: string, text: string): Promise<void> {
+    this.#look();
+    if (!this.#isOwner()) return Promise.resolve();
     if (text === '') delete this.#texts[key];
     else this.#texts[key] = text;
     this.#next ??= this.#after(() => this.#write());
@@ -38,6 +51,7 @@ export class Drafts {
   }
 
   setFiles(key: string, files: readonly NewImage[]): void {
+    if (!this.#isOwner()) return;
     void this.#after(async () => {
       if (files.length === 0) return rm(this.#filesPath(key), { force: true });
       const folder = join(this.#folder, 'drafts');

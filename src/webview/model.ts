@@ -26,6 +26,7 @@ export interface ModelContext {
   catalog: Catalog;
   defaultAgent: string;
   readOnly: string | null;
+  canTakeOver: boolean;
   hasRepository: boolean;
   now: number;
   stats: (turn: Turn) => RowStats | undefined;
@@ -69,6 +70,7 @@ export function modelOf(scope: Scope, context: ModelContext): Model {
       defaultAgent: context.defaultAgent,
       trusted: context.queue.trusted,
       readOnly: context.readOnly,
+      canTakeOver: context.canTakeOver,
       hasRepository: context.hasRepository,
       history: historyOf([...queued, ...active, ...ended.toReversed()]),
       moreEnded: Math.max(0, ended.length - scope.ended),

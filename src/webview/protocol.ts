@@ -94,6 +94,8 @@ const metaSchema = z.object({
   defaultAgent: z.string(),
   trusted: z.boolean(),
   readOnly: z.string().nullable(),
+  /** The queue can be taken over from the window that has it. */
+  canTakeOver: z.boolean(),
   hasRepository: z.boolean(),
   /** Prompts written before, the latest first. */
   history: z.array(z.string()),
@@ -223,7 +225,7 @@ export const toHostSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('command'),
     requestId,
-    command: z.enum(['openFolder', 'manageTrust', 'initRepository', 'openInEditor', 'focusBranches']),
+    command: z.enum(['openFolder', 'manageTrust', 'initRepository', 'openInEditor', 'focusBranches', 'takeOver']),
   }),
 ]);
 export type ToHost = z.infer<typeof toHostSchema>;

@@ -283,6 +283,7 @@ async function command({ command: name }: Of<'command'>, { openInEditor }: Reque
     manageTrust: 'workbench.trust.manage',
     initRepository: 'git.init',
     focusBranches: 'branchline.branches.focus',
+    takeOver: 'branchline.takeOver',
   } as const;
   if (name === 'openInEditor') openInEditor();
   else await vscode.commands.executeCommand(commands[name]);

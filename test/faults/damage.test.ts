@@ -114,7 +114,11 @@ describe('Damaged files', function () {
       prompt: 'images',
       attachments: [{ name: 'b.txt', mimeType: 'text/plain', base64: 'Yg==' }],
     });
-    await new Drafts(first.engine.folder, () => undefined).set('new', 'a draft');
+    await new Drafts(
+      first.engine.folder,
+      () => undefined,
+      () => true,
+    ).set('new', 'a draft');
     await stopEngine(first);
     const random = randomFrom(seed);
     const counts = { rounds: 0 };
@@ -140,7 +144,16 @@ describe('Damaged files', function () {
           harms.expect('lost', one.engine.state.turn(waiting.turnId)?.prompt === 'images', why);
         harms.expect('unexplained', one.problems.length <= 2, `${why}: ${one.problems.join(' ')}`);
         await readTranscript(transcriptPath(one.engine.folder, done.sessionId));
-        assert.ok(['a draft', undefined].includes(new Drafts(one.engine.folder, () => undefined).all.new), why);
+        assert.ok(
+          ['a draft', undefined].includes(
+            new Drafts(
+              one.engine.folder,
+              () => undefined,
+              () => true,
+            ).all.new,
+          ),
+          why,
+        );
         const next = await owner.queue.enqueue({ branch: 'c', kind: 'note', prompt: 'say on' });
         await untilEnded(one.engine, next.turnId);
         assert.equal(

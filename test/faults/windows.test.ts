@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { StorageError } from '../../src/model/errors.ts';
 import { acquire } from '../../src/platform/exclusive.ts';
 import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
+import type { EngineOptions } from '../../src/sessions/engine.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import {
   startEngine,
@@ -18,6 +19,7 @@ import {
   untilEnded,
 } from '../support/engines.ts';
 import { report } from '../support/report.ts';
+import { rounds as moreRounds } from './rounds.ts';
 import { git, makeRepository } from '../support/repositories.ts';
 import { openStore, branchRow } from '../support/stores.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -26,6 +28,7 @@ describe('Several windows, and what is left of earlier ones', () => {
   let folder: string;
   let repository: string;
   let rounds = 0;
+  let handovers = 0;
   const running = stoppedAfterEach();
   beforeEach(() => {
     folder = temporaryFolder();
@@ -34,10 +37,10 @@ describe('Several windows, and what is left of earlier ones', () => {
   afterEach(() => {
     rounds += 1;
   });
-  after(() => report('windows', { rounds }));
-  const start = (patch: Partial<TestSettings> = {}, storage = folder) => {
+  after(() => report('windows', { rounds, handovers }));
+  const start = (patch: Partial<TestSettings> = {}, storage = folder, options: Partial<EngineOptions> = {}) => {
     mkdirSync(storage, { recursive: true });
-    const started = startEngine(storage, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch });
+    const started = startEngine(storage, repository, { agents: { test: testAgent }, defaultAgent: 'test', ...patch }, options);
     running.push(started);
     return started;
   };
@@ -62,6 +65,69 @@ describe('Several windows, and what is left of earlier ones', () => {
     writeFileSync(join(folder, 'repo.worktrees', 'go'), '');
     await untilEnded(second.engine, turnId, later.turnId);
     assert.deepEqual([turnState(second.engine, turnId), turnState(second.engine, later.turnId)], ['completed', 'completed']);
+  });
+
+  it('an owner that nobody sees hands over to a window that asks; one that is seen does not, until a person says so (W6)', async () => {
+    let isSeen = true;
+    const first = start({}, folder, { isSeen: () => Promise.resolve(isSeen) });
+    const running = await note(first, 'wait ../go\nsay done');
+    await until(first.engine, () => turnState(first.engine, running.turnId) === 'running', 'it runs');
+    const asking = await note(first, 'ask Run it', 'c');
+    await until(first.engine, () => first.engine.state.turn(asking.turnId)?.permission != null, 'another one asks');
+    const second = start();
+    await second.engine.ready;
+    assert.deepEqual([second.engine.isOwner, second.engine.canTakeOver], [false, true]);
+    await second.engine.takeOver();
+    assert.deepEqual([second.engine.isOwner, first.engine.isOwner, first.engine.canTakeOver], [true, false, true]);
+    await assert.rejects(note(first, 'say refused'), /Another window has taken over/);
+    const { dispatcher } = await second.engine.owner();
+    dispatcher.respond(second.engine.state.turn(asking.turnId)?.permission?.id ?? '', 'yes');
+    await untilEnded(second.engine, asking.turnId);
+    await first.engine.takeOver();
+    assert.deepEqual([second.engine.isOwner, first.engine.isOwner], [false, true]);
+    isSeen = false; // Its tab was closed without goodbye.
+    const third = start();
+    await until(third.engine, () => third.engine.isOwner, 'the third has it by itself');
+    await note(third, 'say typed at once');
+    writeFileSync(join(folder, 'repo.worktrees', 'go'), '');
+    await untilEnded(third.engine, running.turnId);
+    const said = await readTranscript(transcriptPath(join(folder, 'storage'), running.sessionId));
+    assert.equal(said.filter(({ type }) => type === 'prompt').length, 1);
+    assert.equal(turnState(third.engine, running.turnId), 'completed');
+  });
+
+  it('handed back and forth while prompts are queued lose none and double none, and never have two owners', async () => {
+    const windows = [start(), start()];
+    const accepted = new Set<string>();
+    let refused = 0;
+    let isOver = false;
+    const writing = windows.map(async (one, index) => {
+      for (let n = 0; !isOver; n += 1) {
+        await note(one, `append ../../said ${index}-${n}`, `b${n % 3}`).then(
+          ({ turnId }) => accepted.add(turnId),
+          () => {
+            refused += 1;
+          },
+        );
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+    });
+    const times = moreRounds(6);
+    for (let time = 0; time < times; time += 1) {
+      const one = windows[time % 2] as TestEngine;
+      await one.engine.ready;
+      await one.engine.takeOver();
+      assert.equal(windows.filter(({ engine }) => engine.isOwner).length, 1);
+      handovers += 1;
+    }
+    isOver = true;
+    await Promise.all(writing);
+    const { engine } = windows.find((one) => one.engine.isOwner) as TestEngine;
+    await untilEnded(engine, ...accepted);
+    const lines = readFileSync(join(folder, 'said'), 'utf8').trim().split('\n');
+    assert.equal(new Set(lines).size, lines.length, 'nothing is said twice');
+    assert.equal(lines.length, accepted.size);
+    assert.ok(refused > 0, 'a window that does not own the queue refuses');
   });
 
   it('with storages of their own on one repository: one worktree, one agent in it at a time, both queues drain (invariant 3, requirement 34)', async () => {

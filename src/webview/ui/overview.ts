@@ -67,7 +67,9 @@ function filterView({ scope, meta, filter, search }: OverviewContext): TemplateR
 /** The one thing that a person has to know before all else, with what to do. */
 export function bannerView(branch: BranchInfo | undefined, { meta, ask }: OverviewContext): TemplateResult | typeof nothing {
   if (!meta) return nothing;
-  if (meta.readOnly) return html`<p class="banner" role="note">${icon('lock')} <span>${meta.readOnly}</span></p>`;
+  if (meta.readOnly)
+    return html`<div class="banner" role="note">${icon('lock')} <span>${meta.readOnly}</span>
+        ${meta.canTakeOver ? html`<button type="button" class="link-button" @click=${() => ask({ type: 'command', command: 'takeOver' })}>Use here</button>` : nothing}</div>`;
   if (!meta.trusted) {
     return html`<div class="banner" role="note">${icon('workspace-untrusted')} <span>This workspace is not trusted. Work can be queued; nothing runs until you trust it.</span>
         <button type="button" class="link-button" @click=${() => ask({ type: 'command', command: 'manageTrust' })}>Manage trust</button></div>`;
