@@ -85,7 +85,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
       ...(status ? [status] : []),
       new Notifications(engine, () => config.notifications),
       config.onDidChange(() => engine.reconcile()),
-      vscode.window.onDidChangeWindowState(({ focused }) => focused && engine.askForQueue()),
+      askWhileSeen(engine),
       vscode.workspace.onDidGrantWorkspaceTrust(() => engine.reconcile()),
       vscode.workspace.onDidChangeWorkspaceFolders(() => engine.reconcile()),
       repositories.onDidChange(() => engine.reconcile()),
@@ -133,6 +133,17 @@ function startEngine(
   });
 }
 
+/** A person at this window is not to wait for one that is gone: it asks as long as it only shows the queue. */
+function askWhileSeen(engine: Engine): vscode.Disposable {
+  const ask = () => {
+    if (vscode.window.state.focused && engine.canTakeOver) engine.askForQueue();
+  };
+  const timer = setInterval(ask, askTime);
+  return vscode.Disposable.from(vscode.window.onDidChangeWindowState(ask), new vscode.Disposable(() => clearInterval(timer)));
+}
+
+/** Milliseconds. */
+const askTime = 5_000;
 /** Milliseconds that the window may take for an answer before it is taken for gone. */
 const answerTime = 3_000;
 

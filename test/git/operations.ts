@@ -108,6 +108,7 @@ async function openChanges(cell: Cell): Promise<void> {
   };
   const ids = await cell.queue({ prompt: `${usualWork}\n${also.script}\ntouch '${begun}'; ${waitFor(go)}` });
   await cell.untilFile(begun);
+  await cell.until(() => cell.turn(ids).state === 'running', 'the window has heard that it runs');
   const running = cell.turn(ids);
   const found = kindsOf((await changesOfTurn(cell.branch, session(cell, running), running)).files);
   assert.deepEqual(Object.keys(found).sort(), [...usualPaths, ...also.paths].sort(), 'while it runs, new files included');

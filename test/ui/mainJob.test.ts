@@ -178,16 +178,42 @@ describe('The sidebar', () => {
 
   it('shows a second window the queue, why it cannot change it, and lets it take over (requirement 52)', async () => {
     const second = await workbench.open();
-    await second.page.locator('.pane-body', { hasText: 'Another window has this workspace' }).first().waitFor();
+    await readOnlyNote(second).waitFor();
     await window.page.close({ runBeforeUnload: true });
     await second.page.locator('.monaco-button', { hasText: 'Queue Session' }).waitFor();
-    await second.page
-      .locator('.pane-body', { hasText: 'Another window has this workspace' })
-      .first()
-      .waitFor({ state: 'hidden' });
+    await readOnlyNote(second).waitFor({ state: 'hidden' });
     window = second;
   });
+
+  it('works in the window that a person uses: taken over by a button, and from a window that went without goodbye (fault W6)', async () => {
+    const second = await workbench.open();
+    await readOnlyNote(second).waitFor();
+    const useHere = async (one: Window) =>
+      (await workbench.frameOf(one, 'sidebar')).locator('.banner').getByRole('button', { name: 'Use here' }).click();
+    await useHere(second);
+    await readOnlyNote(second).waitFor({ state: 'hidden' });
+    await readOnlyNote(window).waitFor();
+    await useHere(window);
+    await readOnlyNote(window).waitFor({ state: 'hidden' });
+    await readOnlyNote(second).waitFor();
+    const before = workbench.extensionHost;
+    await window.page.close(); // Its extension host is kept for it by VS Code.
+    window = second;
+    await second.page.bringToFront();
+    await readOnlyNote(second).waitFor({ state: 'hidden' });
+    assert.equal(workbench.extensionHost, before, 'no host has ended');
+    await second.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
+    await second.pick('branch', 'New branch named from the prompt');
+    await second.pick('kind', 'Note');
+    await second.pick('agent', 'Test Agent');
+    await second.type('Queue Session', 'say typed at once');
+    await second.row(/Note say typed at once, completed/).waitFor();
+  });
 });
+
+/** What a window says that only shows the queue. */
+const readOnlyNote = (window: Window) =>
+  window.page.locator('.pane-body', { hasText: /Another window has (this workspace|taken over)/ }).first();
 
 describe('Where nothing can be queued', () => {
   let workbench: Workbench;
