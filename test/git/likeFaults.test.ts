@@ -1,7 +1,8 @@
 /** Other examples of the kinds of fault in `faults.test.ts`: what agents, hooks, configurations and names do besides. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { HeldCommit } from '../../src/model/work.ts';
 import { changesOfTurn } from '../../src/work/changes.ts';
 import { testAgent } from '../support/engines.ts';
@@ -558,6 +559,24 @@ describe('git: paths and contents', () => {
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'mv README.md readme.md; git mv shared.txt Shared.txt' });
       cell.assertCommitted(turn, ['README.md', 'Shared.txt', 'readme.md', 'shared.txt']);
+    }));
+
+  it('a file that is changed in the second of its commit, to as many letters, is looked at', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'true' });
+      const file = join(cell.worktree, 'README.md');
+      const seconds = new Set<number>();
+      do {
+        seconds.clear();
+        for (const text of ['aaaa\n', 'bbbb\n']) {
+          writeFileSync(file, text);
+          seconds.add(Math.floor(statSync(file).mtimeMs / 1_000));
+          if (text === 'aaaa\n') cell.git('commit', '--quiet', '--all', '--allow-empty', '-m', 'By hand');
+        }
+      } while (seconds.size > 1);
+      await delay(1_100); // A copy of the index is of a later second than the file.
+      const turn = await cell.completed({ kind: 'note', prompt: 'echo x > x.txt' });
+      assert.equal(cell.git('show', `${turn.startTree}:README.md`), 'bbbb');
     }));
 
   it('thousands of changed files, beside what another turn left', () =>
