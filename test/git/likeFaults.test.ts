@@ -382,6 +382,18 @@ describe('git: what agents do with it themselves', () => {
       assert.deepEqual(cell.uncommitted(), []);
     }));
 
+  it('delete what an earlier turn had only staged, beside what another one has staged', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo n > note.txt; echo g > passing.txt; git add note.txt passing.txt' });
+      const turn = await cell.completed({ prompt: 'rm passing.txt; echo 1 > one.txt' });
+      cell.assertCommitted(turn, ['one.txt']);
+      assert.deepEqual(cell.uncommitted(), ['note.txt']);
+      await cell.completed({ kind: 'note', prompt: 'echo g > passing.txt; git add passing.txt' });
+      const alone = await cell.completed({ prompt: 'rm passing.txt' });
+      assert.equal(alone.commit, null, cell.said(alone));
+      assert.deepEqual(cell.uncommitted(), ['note.txt']);
+    }));
+
   it('switch to another branch and commit there: held, and nothing of ours is on the wrong one', () =>
     inCell('plain', async (cell) => {
       cell.ownBranches.push('elsewhere');
