@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Session } from '../../src/model/types.ts';
 import type { HeldCommit } from '../../src/model/work.ts';
 import { changesOfTurn } from '../../src/work/changes.ts';
 import { testAgent } from '../support/engines.ts';
@@ -157,6 +158,28 @@ describe('git: hooks', () => {
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
       cell.assertCommitted(turn, ['generated.txt', 'one.txt']);
       assert.equal(turn.work?.files, 2);
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('one that changes a file besides and leaves it: that is the turn’s work too, it is told as left and can be committed', () =>
+    inCell('plain', async (cell) => {
+      hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertCommitted(turn, ['one.txt']);
+      assert.equal(turn.work?.files, 2);
+      cell.assertKept(turn, ['README.md', 'one.txt']);
+      const session = cell.engine.state.session(turn.sessionId) as Session;
+      const changes = await changesOfTurn(cell.branch, session, turn);
+      assert.deepEqual(changes.files.map(({ path }) => path).sort(), ['README.md', 'one.txt']);
+      hook(cell, 'pre-commit', 'exit 0');
+      const { work } = await cell.owner();
+      await work.commit(turn.id);
+      assert.deepEqual(cell.uncommitted(), []);
+      assert.equal(cell.turn({ turnId: turn.id }).work?.ref, undefined);
+      hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
+      const other = await cell.completed({ prompt: 'echo 2 > two.txt' });
+      assert.deepEqual((await work.discard(other.id)).discarded, ['README.md']);
+      cell.assertCommitted(other, ['two.txt']);
       assert.deepEqual(cell.uncommitted(), []);
     }));
 
