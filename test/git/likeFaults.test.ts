@@ -311,6 +311,29 @@ describe('git: repositories inside', () => {
       await refused(cell, turn.branchId, /sub is a repository of its own with 1 commit that is nowhere else/);
     }));
 
+  it('releases that a clone has by their tags alone are elsewhere; what was committed here is not, also under a tag', () =>
+    inCell('plain', async (cell) => {
+      const upstream = cell.beside('upstream');
+      const commit = `git ${identity} commit --quiet --allow-empty -m`;
+      const tag = (name: string) => `${commit} ${name}; git ${identity} tag -a -m ${name} ${name}; git tag light-${name}`;
+      const turn = await cell.completed({
+        prompt: [
+          `mkdir '${upstream}'; cd '${upstream}'; export GIT_COMMITTER_DATE=2001-02-03T04:05:06Z; git init --quiet -b main; ${commit} base`,
+          `git switch --quiet -c release; ${tag('v1')}; ${tag('v2')}; git switch --quiet main; git branch --quiet -D release`,
+          `cd "$OLDPWD"; unset GIT_COMMITTER_DATE; echo build/ > .gitignore; mkdir build; cd build`,
+          `git clone --quiet '${upstream}' whole; git -C whole checkout --quiet v2`,
+          `git clone --quiet --depth 1 --branch v1 'file://${upstream}' shallow`,
+        ].join('\n'),
+      });
+      cell.assertCommitted(turn, ['.gitignore']);
+      const { removal } = await cell.owner();
+      assert.deepEqual((await removal.atRisk(turn.branchId)).inner, []);
+      await cell.followUp(turn, `cd build/whole; ${commit} here; git tag here; git checkout --quiet v1`);
+      await refused(cell, turn.branchId, /build\/whole is a repository of its own with 1 commit that is nowhere else/);
+      await cell.followUp(turn, `cd build/shallow; git remote remove origin`);
+      await refused(cell, turn.branchId, /build\/shallow is a repository of its own with 1 commit that is nowhere else/);
+    }));
+
   it('a submodule that became a folder of files, and back', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({ prompt: 'git rm --quiet -f sub; rm -rf sub; mkdir sub; echo f > sub/file.txt' });
@@ -612,6 +635,17 @@ describe('git: paths and contents', () => {
       await delay(1_100); // A copy of the index is of a later second than the file.
       const turn = await cell.completed({ kind: 'note', prompt: 'echo x > x.txt' });
       assert.equal(cell.git('show', `${turn.startTree}:README.md`), 'bbbb');
+    }));
+
+  it('other ends of lines alone are no loss; other words are', () =>
+    inCell('plain', async (cell) => {
+      cell.assertCommitted(await cell.completed({ prompt: 'echo "*.md text" > .gitattributes' }), ['.gitattributes']);
+      const note = await cell.completed({ kind: 'note', prompt: "sed -i 's/$/\\r/' README.md" });
+      const { removal } = await cell.owner();
+      assert.match(cell.git('status', '--porcelain'), /README\.md/);
+      assert.deepEqual((await removal.atRisk(note.branchId)).uncommitted, []);
+      await cell.followUp(note, 'echo more >> README.md; echo x > new.txt');
+      assert.deepEqual((await removal.atRisk(note.branchId)).uncommitted, ['README.md', 'new.txt']);
     }));
 
   it('thousands of changed files, beside what another turn left', () =>
