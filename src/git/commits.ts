@@ -34,15 +34,19 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
     await unstage(git, state);
     await stage(git, paths, { raw: false });
     isStaged = true;
-    const wanted = new Set(paths.map(({ path }) => path));
+    const wanted = pathsOf(paths);
     const others = state.changed.some((one) => one.staged && !wanted.has(one.path));
     if (concludes) await git.run('commit', '--no-edit', '--cleanup=strip', '--allow-empty');
     else {
       await writeFile(file, message, { mode: 0o600 });
       const usual = ['commit', '--cleanup=whitespace', `--file=${file}`];
       // Where nothing else is staged the usual commit is the same, and the one that hooks know best.
-      if (others) await git.feed(nulled([...wanted]), '--literal-pathspecs', ...usual, '--only', ...fromInput);
-      else await git.run(...usual);
+      if (others) {
+        // One that was only ever staged and is deleted now is in neither the index nor HEAD, and git refuses to hear of it.
+        const named = await differing(git, state.head, wanted);
+        if (named.length === 0) return { done: false, why: 'nothing' };
+        await git.feed(nulled(named), '--literal-pathspecs', ...usual, '--only', ...fromInput);
+      } else await git.run(...usual);
     }
     return { done: true };
   } catch (error) {
@@ -101,17 +105,22 @@ async function refusal(git: Git, error: GitError, staged: readonly ChangedPath[]
     () => false,
   );
   if (!hasIdentity) return { done: false, why: 'identity', said: error.message };
-  if (staged.length > 0 && (await git.commit('HEAD')) !== undefined && !(await differsFromHead(git, staged)))
+  const head = await git.commit('HEAD');
+  if (staged.length > 0 && head !== undefined && (await differing(git, head, pathsOf(staged))).length === 0)
     return { done: false, why: 'nothing' };
   return { done: false, why: 'refused', said: error.message };
 }
 
-/** True when the index has another content than HEAD for one of these paths; others may be staged besides. */
-async function differsFromHead(git: Git, paths: readonly ChangedPath[]): Promise<boolean> {
-  const wanted = new Set(paths.map(({ path }) => path));
-  const staged = await git.run('diff-index', '--cached', '--name-only', '-z', '--no-renames', '--ignore-submodules=none', 'HEAD');
-  return staged.split('\0').some((path) => wanted.has(path));
+/** Those of the paths that the index has otherwise than HEAD; all that it has of them where nothing is committed yet. */
+async function differing(git: Git, head: string | undefined, wanted: ReadonlySet<string>): Promise<string[]> {
+  const output =
+    head === undefined
+      ? await git.run('ls-files', '-z')
+      : await git.run('diff-index', '--cached', '--name-only', '-z', '--no-renames', '--ignore-submodules=none', head);
+  return output.split('\0').filter((path) => wanted.has(path));
 }
+
+const pathsOf = (changed: readonly ChangedPath[]): ReadonlySet<string> => new Set(changed.map(({ path }) => path));
 
 /** The hooks that the repository names but that are not in this worktree (`core.hooksPath` of a folder that an install step makes): none of them runs. */
 export async function missingHooks(git: Git): Promise<string | undefined> {

@@ -1,11 +1,12 @@
 /** What removing a worktree would lose: everything that is nowhere else, counted and named (invariants 10 and 13, requirement 44). */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, type Stats } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Git, GitError } from './git.ts';
 import type { OperationKind } from './operations.ts';
 import { commonFolderOf, gitFolderOf } from './repository.ts';
+import type { ChangedPath } from './status.ts';
 import { changedWithout, difference, snapshot } from './trees.ts';
 import { type WorktreeState, worktreeState } from './worktrees.ts';
 
@@ -14,7 +15,7 @@ export interface InnerRisk {
   path: string;
   /** Changed or untracked files in it. */
   uncommitted: number;
-  /** Commits in it that no remote of it has; for one without a remote, all. */
+  /** Commits in it that no remote of it has, as far as can be told; for one without a remote, all. */
   commits: number;
 }
 
@@ -82,7 +83,7 @@ export async function atRisk(git: Git, order: RiskOrder): Promise<AtRisk> {
 }
 
 async function uncommittedIn(git: Git, state: WorktreeState, { links, setupTree }: RiskOrder): Promise<string[]> {
-  const paths = changedWithout(state.changed, links).map(({ path }) => path);
+  const paths = await changedInContent(git, changedWithout(state.changed, links));
   if (paths.length === 0 || setupTree === null) return paths;
   try {
     const now = await snapshot(git, state, links);
@@ -90,6 +91,21 @@ async function uncommittedIn(git: Git, state: WorktreeState, { links, setupTree 
     return paths.filter((path) => sinceSetup.has(path));
   } catch (error) {
     if (error instanceof GitError && error.reason === 'failed') return paths; // The tree is gone: all of it counts.
+    throw error;
+  }
+}
+
+/** Paths without those that `git status` names for other ends of lines alone, which are nothing to commit: it goes by the size. */
+async function changedInContent(git: Git, changed: readonly ChangedPath[]): Promise<string[]> {
+  const isUncertain = ({ staged, unstaged, unmerged }: ChangedPath) => unstaged && !staged && !unmerged;
+  const all = changed.map(({ path }) => path);
+  if (!changed.some(isUncertain)) return all;
+  try {
+    const output = await git.run('diff', '--name-only', '-z', '--no-renames', '--no-relative', '--ignore-submodules=none');
+    const differing = new Set(output.split('\0'));
+    return changed.flatMap((one) => (isUncertain(one) && !differing.has(one.path) ? [] : [one.path]));
+  } catch (error) {
+    if (error instanceof GitError && error.reason === 'failed') return all; // A filter refuses one of them.
     throw error;
   }
 }
@@ -135,15 +151,51 @@ async function innerRisk(outer: Git, path: string, known: string | undefined): P
   const elsewhere = livesElsewhere ? ['--branches', '--tags', '--remotes'] : ['--remotes'];
   const recorded = known === undefined ? undefined : await outer.ask('rev-parse', '--verify', '--quiet', `${known}:${path}`);
   const isHere = recorded !== undefined && (await git.commit(recorded)) !== undefined;
+  const cameWith = livesElsewhere ? [] : await cameWithIt(git, gitFolder, state);
   const commits =
     revisions.length === 0
       ? 0
-      : Number((await git.run('rev-list', '--count', ...revisions, '--not', ...elsewhere, ...(isHere ? [recorded] : []))).trim());
+      : Number(
+          (
+            await git.feed(
+              cameWith.map((sha) => `^${sha}\n`).join(''),
+              ...['rev-list', '--count', '--stdin', ...revisions, '--not', ...elsewhere, ...(isHere ? [recorded] : [])],
+            )
+          ).trim(),
+        );
   const own: InnerRisk = { path, uncommitted: state.changed.length + state.embedded.length, commits };
   const deeper: InnerRisk[] = [];
   for (const inner of await innerRisks(git, state, await ignoredIn(git, []), commits === 0 ? 'HEAD' : undefined))
     deeper.push({ ...inner, path: `${path}/${inner.path}` });
   return [...(own.uncommitted > 0 || own.commits > 0 ? [own] : []), ...deeper];
+}
+
+/**
+ * What a cloned repository has from its remote without a branch of the remote's: tags of releases, and what is checked out by a tag or an
+ * id. git does not write down where those came from; a commit that is older than the repository was not made in it.
+ */
+async function cameWithIt(git: Git, gitFolder: string, { head, branch }: WorktreeState): Promise<string[]> {
+  if ((await git.run('remote')).trim() === '') return [];
+  const made = await madeAt(gitFolder);
+  if (made === undefined) return [];
+  // Of a tag that is an object of its own, the second time is that of its commit, and the first is none.
+  const tags = await git.run('for-each-ref', '--format=%(objectname) %(committerdate:unix)%(*committerdate:unix)', 'refs/tags');
+  const times = tags.split('\n').map((line): (string | undefined)[] => line.split(' '));
+  if (head !== undefined && branch === undefined) {
+    const [time] = (await git.run('rev-list', '--no-walk', '--timestamp', 'HEAD')).split(' ');
+    times.push([head, time]);
+  }
+  return times.flatMap(([sha = '', time = '']) => (time !== '' && Number(time) < made ? [sha] : []));
+}
+
+/** Seconds since 1970 when a repository was made in this place: the earliest of what tells. */
+async function madeAt(gitFolder: string): Promise<number | undefined> {
+  const log = await readFile(join(gitFolder, 'logs', 'HEAD'), 'utf8').catch(() => '');
+  const first = / (\d+) [-+]\d{4}\t/.exec(log)?.[1];
+  // Written once, by `git init`; the log loses its oldest lines with the time.
+  const description = await stat(join(gitFolder, 'description')).catch(() => undefined);
+  const times = [...(first ? [Number(first)] : []), ...(description ? [Math.floor(description.mtimeMs / 1_000)] : [])];
+  return times.length > 0 ? Math.min(...times) : undefined;
 }
 
 /** Ignored files and folders, folders with a slash at their end; links of ours are none. */

@@ -2,7 +2,7 @@
  * The content of a worktree as a tree: tracked files, and untracked ones that are not ignored, whatever is staged or in conflict.
  * Written through an index of our own that begins as a copy of the worktree's, so that it costs about a `git status`.
  */
-import { copyFile, lstat, readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, lstat, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../model/ids.ts';
 import type { Git } from './git.ts';
@@ -32,7 +32,7 @@ export async function snapshot(git: Git, state: WorktreeState, links: readonly s
   if (head !== undefined && changed.length === 0) return { head, tree: head, unreadable: [] };
   const index = join(state.gitFolder, `${temporaryIndex}${randomId()}`);
   try {
-    await copyFile(join(state.gitFolder, 'index'), index).catch(() => undefined); // Without one, git begins with an empty one.
+    await copyIndex(join(state.gitFolder, 'index'), index);
     const own = git.with({ environment: { GIT_INDEX_FILE: index } });
     const unreadable = await stage(own, changed);
     // What links of ours led git to stage is taken out again, and repositories without their content.
@@ -48,6 +48,18 @@ export async function snapshot(git: Git, state: WorktreeState, links: readonly s
   }
 }
 
+/**
+ * A copy that is as old as the original, for git takes a file that is older than the index for unchanged (racy-git in its documentation):
+ * one that was changed in the second of a commit, to as many bytes, would be left out.
+ */
+async function copyIndex(from: string, to: string): Promise<void> {
+  const original = await stat(from).catch(() => undefined);
+  if (!original) return; // Without one, git begins with an empty one.
+  await copyFile(from, to);
+  const second = Math.floor(original.mtimeMs / 1_000);
+  await utimes(to, second, second);
+}
+
 const temporaryIndex = 'branchline-index-';
 /** Milliseconds after which an index of ours belongs to nobody. */
 const oldIndex = 3_600_000;
@@ -56,8 +68,9 @@ const oldIndex = 3_600_000;
 export async function removeOldIndexes(gitFolder: string, now: number): Promise<void> {
   for (const name of await readdir(gitFolder)) {
     if (!name.startsWith(temporaryIndex)) continue;
-    const { mtimeMs } = await stat(join(gitFolder, name)).catch(() => ({ mtimeMs: now }));
-    if (now - mtimeMs > oldIndex) await rm(join(gitFolder, name), { force: true });
+    // Its time of writing is the original's.
+    const { ctimeMs } = await stat(join(gitFolder, name)).catch(() => ({ ctimeMs: now }));
+    if (now - ctimeMs > oldIndex) await rm(join(gitFolder, name), { force: true });
   }
 }
 

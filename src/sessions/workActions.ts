@@ -148,7 +148,8 @@ export class WorkActions {
         message: `Discarded: ${session.title}`,
       });
       await writeBack(git, turn.startTree, discarded);
-      await this.#settled(turnId, { commit: null, work: turn.work && withoutRef(turn.work) }, [], '');
+      const commit = turn.commit?.state === 'made' ? turn.commit : null; // Of one that is made, only what it left out is taken back.
+      await this.#settled(turnId, { commit, work: turn.work && withoutRef(turn.work) }, [], '');
       return { discarded: discarded.map(({ path }) => path), kept };
     });
   }

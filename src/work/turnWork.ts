@@ -162,12 +162,16 @@ async function commitAll(
   const made = await afterCommit(git, order, changed);
   const settled = await settledBy(git, order.held, made.left);
   const after = made.left.length === 0 ? { head: made.sha, tree: made.sha } : await snapshot(git, made.state, order.links);
-  if (after.tree !== made.sha)
+  const work: Work = { ...counted(made.files), ...innerOf(made.state) };
+  if (after.tree !== made.sha) {
+    // A hook changed files besides and staged them not: they are of this turn, and left.
+    Object.assign(work, counted(await difference(git, head, after.tree)), { ref: turnRef(order.turnId) });
     await keep(git, { ref: turnRef(order.turnId), before: { head, tree: head }, after, message: order.title });
+  }
   return {
     head: made.sha,
     tree: after.tree,
-    work: { ...counted(made.files), ...innerOf(made.state) },
+    work,
     commit: { state: 'made', sha: made.sha, files: made.files.length },
     settled,
   };

@@ -1,7 +1,9 @@
 /** Other examples of the kinds of fault in `faults.test.ts`: what agents, hooks, configurations and names do besides. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Session } from '../../src/model/types.ts';
 import type { HeldCommit } from '../../src/model/work.ts';
 import { changesOfTurn } from '../../src/work/changes.ts';
 import { testAgent } from '../support/engines.ts';
@@ -159,6 +161,28 @@ describe('git: hooks', () => {
       assert.deepEqual(cell.uncommitted(), []);
     }));
 
+  it('one that changes a file besides and leaves it: that is the turn’s work too, it is told as left and can be committed', () =>
+    inCell('plain', async (cell) => {
+      hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertCommitted(turn, ['one.txt']);
+      assert.equal(turn.work?.files, 2);
+      cell.assertKept(turn, ['README.md', 'one.txt']);
+      const session = cell.engine.state.session(turn.sessionId) as Session;
+      const changes = await changesOfTurn(cell.branch, session, turn);
+      assert.deepEqual(changes.files.map(({ path }) => path).sort(), ['README.md', 'one.txt']);
+      hook(cell, 'pre-commit', 'exit 0');
+      const { work } = await cell.owner();
+      await work.commit(turn.id);
+      assert.deepEqual(cell.uncommitted(), []);
+      assert.equal(cell.turn({ turnId: turn.id }).work?.ref, undefined);
+      hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
+      const other = await cell.completed({ prompt: 'echo 2 > two.txt' });
+      assert.deepEqual((await work.discard(other.id)).discarded, ['README.md']);
+      cell.assertCommitted(other, ['two.txt']);
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
   it('one that reformats beside what another turn left: only the turn’s own paths are taken in', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo note >> README.md' });
@@ -287,6 +311,29 @@ describe('git: repositories inside', () => {
       await refused(cell, turn.branchId, /sub is a repository of its own with 1 commit that is nowhere else/);
     }));
 
+  it('releases that a clone has by their tags alone are elsewhere; what was committed here is not, also under a tag', () =>
+    inCell('plain', async (cell) => {
+      const upstream = cell.beside('upstream');
+      const commit = `git ${identity} commit --quiet --allow-empty -m`;
+      const tag = (name: string) => `${commit} ${name}; git ${identity} tag -a -m ${name} ${name}; git tag light-${name}`;
+      const turn = await cell.completed({
+        prompt: [
+          `mkdir '${upstream}'; cd '${upstream}'; export GIT_COMMITTER_DATE=2001-02-03T04:05:06Z; git init --quiet -b main; ${commit} base`,
+          `git switch --quiet -c release; ${tag('v1')}; ${tag('v2')}; git switch --quiet main; git branch --quiet -D release`,
+          `cd "$OLDPWD"; unset GIT_COMMITTER_DATE; echo build/ > .gitignore; mkdir build; cd build`,
+          `git clone --quiet '${upstream}' whole; git -C whole checkout --quiet v2`,
+          `git clone --quiet --depth 1 --branch v1 'file://${upstream}' shallow`,
+        ].join('\n'),
+      });
+      cell.assertCommitted(turn, ['.gitignore']);
+      const { removal } = await cell.owner();
+      assert.deepEqual((await removal.atRisk(turn.branchId)).inner, []);
+      await cell.followUp(turn, `cd build/whole; ${commit} here; git tag here; git checkout --quiet v1`);
+      await refused(cell, turn.branchId, /build\/whole is a repository of its own with 1 commit that is nowhere else/);
+      await cell.followUp(turn, `cd build/shallow; git remote remove origin`);
+      await refused(cell, turn.branchId, /build\/shallow is a repository of its own with 1 commit that is nowhere else/);
+    }));
+
   it('a submodule that became a folder of files, and back', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({ prompt: 'git rm --quiet -f sub; rm -rf sub; mkdir sub; echo f > sub/file.txt' });
@@ -379,6 +426,18 @@ describe('git: what agents do with it themselves', () => {
       cell.assertCommitted(turn, ['README.md', 'new.txt', 'one.txt']);
       assert.equal(cell.git('show', 'HEAD:one.txt'), '1\n2');
       assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  it('delete what an earlier turn had only staged, beside what another one has staged', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'echo n > note.txt; echo g > passing.txt; git add note.txt passing.txt' });
+      const turn = await cell.completed({ prompt: 'rm passing.txt; echo 1 > one.txt' });
+      cell.assertCommitted(turn, ['one.txt']);
+      assert.deepEqual(cell.uncommitted(), ['note.txt']);
+      await cell.completed({ kind: 'note', prompt: 'echo g > passing.txt; git add passing.txt' });
+      const alone = await cell.completed({ prompt: 'rm passing.txt' });
+      assert.equal(alone.commit, null, cell.said(alone));
+      assert.deepEqual(cell.uncommitted(), ['note.txt']);
     }));
 
   it('switch to another branch and commit there: held, and nothing of ours is on the wrong one', () =>
@@ -558,6 +617,35 @@ describe('git: paths and contents', () => {
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'mv README.md readme.md; git mv shared.txt Shared.txt' });
       cell.assertCommitted(turn, ['README.md', 'Shared.txt', 'readme.md', 'shared.txt']);
+    }));
+
+  it('a file that is changed in the second of its commit, to as many letters, is looked at', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: 'true' });
+      const file = join(cell.worktree, 'README.md');
+      const seconds = new Set<number>();
+      do {
+        seconds.clear();
+        for (const text of ['aaaa\n', 'bbbb\n']) {
+          writeFileSync(file, text);
+          seconds.add(Math.floor(statSync(file).mtimeMs / 1_000));
+          if (text === 'aaaa\n') cell.git('commit', '--quiet', '--all', '--allow-empty', '-m', 'By hand');
+        }
+      } while (seconds.size > 1);
+      await delay(1_100); // A copy of the index is of a later second than the file.
+      const turn = await cell.completed({ kind: 'note', prompt: 'echo x > x.txt' });
+      assert.equal(cell.git('show', `${turn.startTree}:README.md`), 'bbbb');
+    }));
+
+  it('other ends of lines alone are no loss; other words are', () =>
+    inCell('plain', async (cell) => {
+      cell.assertCommitted(await cell.completed({ prompt: 'echo "*.md text" > .gitattributes' }), ['.gitattributes']);
+      const note = await cell.completed({ kind: 'note', prompt: "sed -i 's/$/\\r/' README.md" });
+      const { removal } = await cell.owner();
+      assert.match(cell.git('status', '--porcelain'), /README\.md/);
+      assert.deepEqual((await removal.atRisk(note.branchId)).uncommitted, []);
+      await cell.followUp(note, 'echo more >> README.md; echo x > new.txt');
+      assert.deepEqual((await removal.atRisk(note.branchId)).uncommitted, ['README.md', 'new.txt']);
     }));
 
   it('thousands of changed files, beside what another turn left', () =>
