@@ -203,10 +203,12 @@ describe('The sidebar', () => {
     await readOnlyNote(second).waitFor({ state: 'hidden' });
     assert.equal(workbench.extensionHost, before, 'no host has ended');
     await second.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
-    await second.pick('branch', 'New branch named from the prompt');
+    await second.pick('branch', 'New branch…');
+    await second.type('new branch', 'ui/two');
+    await second.pick('base', 'HEAD');
     await second.pick('kind', 'Note');
     await second.pick('agent', 'Test Agent');
-    await second.type('Queue Session', 'say typed at once');
+    await second.type('Queue Session on ui/two', 'say typed at once');
     await second.row(/Note say typed at once, completed/).waitFor();
   });
 });
