@@ -416,6 +416,56 @@ const mutations: Mutation[] = [
     replace: '',
     tests: ['unit/agentHost/turnRunner', 'faults/work', 'integration/agents'],
   },
+  // What waits.
+  {
+    name: 'a limit that is reached taken for a failure',
+    file: 'sessions/turnEnd.ts',
+    find: 'const isToWait = end.unavailable && ',
+    replace: "const isToWait = end.message === '' && end.unavailable && ",
+    tests: ['integration/waits'],
+  },
+  {
+    name: 'several turns that try an agent at once',
+    file: 'sessions/nextTurn.ts',
+    find: 'if (agent === undefined) return true;',
+    replace: 'return true;',
+    tests: ['unit/sessions/agentWaits', 'integration/waits'],
+  },
+  {
+    name: 'a question that keeps its place',
+    file: 'sessions/nextTurn.ts',
+    find: '.filter(({ permission }) => permission === null)',
+    replace: '',
+    tests: ['integration/waits'],
+  },
+  {
+    name: 'a conversation ended by what passes',
+    file: 'agentHost/agentProcess.ts',
+    find: 'if (this.hasExited || !isConversationGone((error as Error).cause ?? error)) throw error;',
+    replace: 'if (this.hasExited) throw error;',
+    tests: ['integration/waits'],
+  },
+  {
+    name: 'a prompt sent again for which work was done',
+    file: 'agentHost/doings.ts',
+    find: 'return this.#acted || ',
+    replace: 'return ',
+    tests: ['integration/waits'],
+  },
+  {
+    name: 'an owner that nobody sees keeps the queue',
+    file: 'sessions/handover.ts',
+    find: ' || !(await this.#options.isSeen())',
+    replace: '',
+    tests: ['faults/windows'],
+  },
+  {
+    name: 'edits of any file allowed',
+    file: 'agentHost/permissionChoice.ts',
+    find: 'if (!paths.every(isOwn)) return false;',
+    replace: '',
+    tests: ['unit/agentHost/permissionChoice'],
+  },
 ];
 
 const copy = join(root, 'out', 'mutations');
