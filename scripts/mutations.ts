@@ -122,8 +122,8 @@ const mutations: Mutation[] = [
   {
     name: "a host's word that is lost is not asked for",
     file: 'sessions/dispatcher.ts',
-    find: '&& isNews(status, turn)) this.follow(client, status);',
-    replace: '&& isNews(status, turn) && false) this.follow(client, status);',
+    find: 'if (isNews(status, turn) || ',
+    replace: 'if (',
     tests: ['faults/model', 'faults/disk'],
     rounds: 2,
   },
@@ -272,8 +272,8 @@ const mutations: Mutation[] = [
   {
     name: 'what others staged committed, too',
     file: 'git/commits.ts',
-    find: "if (others) await git.feed(nulled([...wanted]), '--literal-pathspecs', ...usual, '--only', ...fromInput);\n      else ",
-    replace: '',
+    find: 'if (others) {',
+    replace: 'if (paths.length === 0 && others) {',
     tests: work,
   },
   {
