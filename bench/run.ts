@@ -16,6 +16,7 @@ import { benchLines } from './lines.ts';
 import { benchStorage } from './storage.ts';
 import { benchTimeline } from './timeline.ts';
 import { benchTurnEnd } from './turnEnd.ts';
+import { benchWork } from './work.ts';
 
 const benches: Record<string, (folder: string) => Promise<void>> = {
   enqueue: benchEnqueue,
@@ -23,6 +24,7 @@ const benches: Record<string, (folder: string) => Promise<void>> = {
   changes: benchChanges,
   prompt: benchPrompt,
   provisioning: benchProvisioning,
+  work: benchWork,
   turnEnd: benchTurnEnd,
   lines: benchLines,
   activation: benchActivation,
