@@ -5,8 +5,6 @@
  * our transcript is the truth; an agent is ended by closing its input, then by its group, then by force.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -25,7 +23,7 @@ import { isConversationGone } from '../agents/availability/conversationGone.ts';
 import { AgentError, messageOf } from '../model/errors.ts';
 import { agentEnvironment, type Place } from '../platform/environment.ts';
 import { endMarked, markVariable } from '../platform/processes.ts';
-import { runtimeFolder } from '../platform/runtimeFolder.ts';
+import { agentTemporaryFolder, removeFolder } from '../platform/temporaryFolders.ts';
 import type { AgentProgram } from './protocol.ts';
 
 export interface AgentProcessOptions {
@@ -105,8 +103,7 @@ export class AgentProcess {
   /** Starts the program and agrees on the protocol; rejects with AgentError, and leaves nothing behind. */
   static async start(options: AgentProcessOptions): Promise<AgentProcess> {
     const { program } = options;
-    const temporary = program.builtIn ? undefined : join(runtimeFolder(), `tmp-${options.mark.split('.').at(-1)}`);
-    if (temporary) mkdirSync(temporary, { recursive: true, mode: 0o700 });
+    const temporary = program.builtIn ? undefined : await agentTemporaryFolder(options.mark);
     const child = spawn(program.command, program.args, {
       cwd: options.cwd,
       detached: process.platform !== 'win32',
@@ -281,7 +278,7 @@ export class AgentProcess {
   async kill(): Promise<void> {
     this.#connection.close();
     await endMarked(this.#options.mark, { ...(this.#child.pid ? { leader: this.#child.pid } : {}), grace: 2_000 });
-    if (this.#temporary) rmSync(this.#temporary, { recursive: true, force: true });
+    if (this.#temporary) await removeFolder(this.#temporary);
   }
 }
 
