@@ -21,6 +21,7 @@ export class Notifications implements vscode.Disposable {
   readonly #worktrees = new Map<string, string>();
   readonly #listener: { dispose(): void };
   #started = false;
+  #wasOwner = false;
 
   constructor(engine: Engine, level: () => Level) {
     this.#engine = engine;
@@ -32,6 +33,7 @@ export class Notifications implements vscode.Disposable {
         for (const turn of engine.state.turns()) this.#remember(turn);
         for (const branch of engine.state.branches()) this.#worktrees.set(branch.id, branch.worktreeState);
         this.#started = true;
+        this.#askAgain();
       });
   }
 
@@ -40,7 +42,9 @@ export class Notifications implements vscode.Disposable {
   }
 
   #look(change: Change): void {
-    if (!this.#started || !this.#engine.isOwner) return;
+    if (!this.#started) return;
+    this.#askAgain();
+    if (!this.#engine.isOwner) return;
     for (const id of change.turns) {
       const turn = this.#engine.state.turn(id);
       const before = this.#turns.get(id);
@@ -61,6 +65,17 @@ export class Notifications implements vscode.Disposable {
       if (branch.worktreeState === 'failed' && before !== 'failed' && this.#level() !== 'none')
         void this.#worktreeFailed(branch.id, branch.name, branch.worktreeError?.message ?? '');
     }
+  }
+
+  /** What waits for an answer is asked in each window that comes to own the queue, not only in the one that heard it. */
+  #askAgain(): void {
+    const { isOwner, state } = this.#engine;
+    if (isOwner && !this.#wasOwner)
+      for (const turn of state.asking()) {
+        this.#remember(turn);
+        void this.#askFor(turn);
+      }
+    this.#wasOwner = isOwner;
   }
 
   async #askFor(turn: Turn): Promise<void> {

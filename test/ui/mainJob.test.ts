@@ -142,6 +142,17 @@ describe('The sidebar', () => {
     assert.equal(readFileSync(join(workbench.folder, 'sample.worktrees', 'ui', 'order'), 'utf8'), 'second\nfirst\n');
   });
 
+  it('asks again in a toast after a reload (fault U12)', async () => {
+    await queueOn('ui/one', 'Test Agent', 'ask Deploy once more');
+    await window.toast('Deploy once more').waitFor();
+    const before = workbench.extensionHost;
+    await window.page.reload();
+    await workbench.untilNewHost(before);
+    await window.showBranchline();
+    await window.toast('Deploy once more').getByRole('button', { name: 'Allow', exact: true }).click();
+    await window.row(/Note ask Deploy once more, completed/).waitFor();
+  });
+
   it('goes on after the extension host was killed', async () => {
     const before = workbench.extensionHost as number;
     await queueOn('ui/one', 'Test Agent', 'wait ../killed');
