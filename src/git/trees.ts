@@ -107,10 +107,11 @@ const isFatal = (error: unknown): boolean => (error as { reason?: unknown }).rea
 
 async function takeRaw(git: Git, path: string): Promise<boolean> {
   try {
+    const stat = await lstat(join(git.folder, path));
+    if (!stat.isFile()) return false; // git would wait for a pipe, and follow a link.
     const sha = (await git.run('hash-object', '-w', '--no-filters', '--', path)).trim();
-    const { mode } = await lstat(join(git.folder, path));
     await git.feed(
-      `${(mode & 0o111) === 0 ? '100644' : '100755'} ${sha}\t${path}\0`,
+      `${(stat.mode & 0o111) === 0 ? '100644' : '100755'} ${sha}\t${path}\0`,
       'update-index',
       '--add',
       '-z',

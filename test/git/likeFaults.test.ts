@@ -657,3 +657,19 @@ describe('git: environments and configurations', () => {
       assert.deepEqual(cell.uncommitted(), ['by hand.txt']);
     }));
 });
+
+describe('git: what stands where a file was', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('a pipe that nobody writes to: nothing waits for it, it is told, and the rest is kept', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'rm README.md; mkfifo README.md; echo 1 > one.txt' });
+      const { paths } = cell.assertHeld(turn, 'unreadable');
+      assert.deepEqual(paths, ['README.md']);
+      cell.assertKept(turn, ['one.txt']);
+      rmSync(join(cell.worktree, 'README.md'));
+      cell.git('checkout', '--quiet', 'README.md');
+      await (await cell.owner()).work.commit(turn.id);
+      cell.assertCommitted(turn, ['one.txt']);
+    }));
+});
