@@ -187,7 +187,7 @@ async function afterCommit(
   const paths = new Set(pathsOf(committed));
   const byHooks = first.left.filter(({ path }) => paths.has(path));
   if (byHooks.length === 0) return first;
-  await amend(git, byHooks);
+  await amend(git, first.state, byHooks);
   return look();
 }
 

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HeldCommit } from '../../src/model/work.ts';
+import { Git } from '../../src/git/git.ts';
+import { stage } from '../../src/git/trees.ts';
+import { worktreeState } from '../../src/git/worktrees.ts';
 import { changesOfTurn } from '../../src/work/changes.ts';
 import { testAgent } from '../support/engines.ts';
 import { git } from '../support/repositories.ts';
@@ -671,5 +674,54 @@ describe('git: what stands where a file was', () => {
       cell.git('checkout', '--quiet', 'README.md');
       await (await cell.owner()).work.commit(turn.id);
       cell.assertCommitted(turn, ['one.txt']);
+    }));
+
+  const staged = 'echo n > n.txt; git add n.txt';
+  for (const [what, prompt, paths] of [
+    ['a link in place of a folder', 'rm -r a; ln -s b a', ['a', 'a/one.txt']],
+    [
+      'a link out of the worktree, to a folder with a file of the same name',
+      'mkdir ../outside; echo outside > ../outside/one.txt; rm -r a; ln -s ../../outside a',
+      ['a', 'a/one.txt'],
+    ],
+    ['a folder in place of a file', 'rm shared.txt; mkdir shared.txt; echo 1 > shared.txt/one', ['shared.txt', 'shared.txt/one']],
+    ['a file in place of a folder', 'rm -r a; echo 1 > a', ['a', 'a/one.txt']],
+    [
+      'a file that is ignored from now on, and stays',
+      'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore',
+      ['.gitignore', 'shared.txt'],
+    ],
+  ] as const) {
+    it(`${what} is committed`, () =>
+      inCell('plain', async (cell) => {
+        cell.assertCommitted(await cell.completed({ prompt }), paths);
+      }));
+
+    it(`${what} is committed beside what a note has staged`, () =>
+      inCell('plain', async (cell) => {
+        await cell.completed({ kind: 'note', prompt: staged });
+        cell.assertCommitted(await cell.completed({ prompt }), paths);
+        assert.equal(cell.git('status', '--porcelain'), 'A  n.txt');
+      }));
+  }
+
+  it('what a note has staged is in no commit that a hook’s changes are taken into', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: staged });
+      hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+      assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
+      assert.equal(cell.git('status', '--porcelain'), 'A  n.txt');
+    }));
+
+  it('a new file that vanishes while the work is looked at holds nothing', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ kind: 'note', prompt: 'echo 1 > one.txt; echo 2 > two.txt' });
+      const folder = new Git(cell.worktree);
+      const { changed } = await worktreeState(folder);
+      rmSync(join(cell.worktree, 'two.txt'));
+      assert.deepEqual(await stage(folder, changed, { raw: false }), []);
+      assert.equal(cell.git('status', '--porcelain'), 'A  one.txt');
+      assert.ok(turn.work?.ref);
     }));
 });
