@@ -725,3 +725,80 @@ describe('git: what stands where a file was', () => {
       assert.ok(turn.work?.ref);
     }));
 });
+
+describe('git: going back, in states that nobody thought of', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('a file that is ignored by now is not written over', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt: 'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore; echo precious > shared.txt',
+      });
+      const { work } = await cell.owner();
+      await assert.rejects(work.restore(turn.id), /write over .*shared\.txt/);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'precious\n');
+      rmSync(join(cell.worktree, 'shared.txt'));
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'one\ntwo\nthree\n');
+    }));
+
+  it('nor is one by a discard', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        kind: 'note',
+        prompt: 'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore; echo precious > shared.txt',
+      });
+      const { work } = await cell.owner();
+      assert.deepEqual(await work.discard(turn.id), { discarded: ['.gitignore'], kept: ['shared.txt'] });
+      assert.equal(inWorktree(cell, 'shared.txt'), 'precious\n');
+    }));
+
+  it('a folder with something ignored in it does not make room for the file that it replaced', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt: 'rm shared.txt; mkdir shared.txt; echo 1 > shared.txt/one; echo precious > shared.txt/x.log',
+      });
+      const { work } = await cell.owner();
+      await assert.rejects(work.restore(turn.id), /write over .*shared\.txt/);
+      assert.equal(inWorktree(cell, 'shared.txt/x.log'), 'precious\n');
+      rmSync(join(cell.worktree, 'shared.txt/x.log'));
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'one\ntwo\nthree\n');
+    }));
+
+  it('on another branch nothing is written: it says how to get back', () =>
+    inCell('plain', async (cell) => {
+      cell.ownBranches.push('elsewhere');
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git switch --quiet -c elsewhere; echo more >> README.md' });
+      cell.assertHeld(turn, 'left');
+      const before = cell.uncommitted();
+      const { work } = await cell.owner();
+      await assert.rejects(work.restore(turn.id), /on the branch "elsewhere" instead of "b"/);
+      assert.deepEqual(cell.uncommitted(), before);
+      cell.git('switch', '--quiet', 'b');
+      await work.restore(turn.id);
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  const inConflict = (cell: Cell) => cell.completed({ prompt: `${twoSides(cell)}\ngit merge side || true` });
+
+  it('a discard keeps what was solved by hand in the operation that it aborts', () =>
+    inCell('plain', async (cell) => {
+      const turn = await inConflict(cell);
+      writeFileSync(join(cell.worktree, 'shared.txt'), 'solved by hand\n');
+      await (await cell.owner()).work.discard(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'ours\n');
+      const ref = `refs/branchline/discarded/${turn.id}`;
+      const kept = git(cell.made.open, 'rev-list', ref).split('\n');
+      assert.ok(kept.some((sha) => git(cell.made.open, 'show', `${sha}:shared.txt`) === 'solved by hand'));
+    }));
+
+  it('a discard after the operation was aborted by hand', () =>
+    inCell('plain', async (cell) => {
+      const turn = await inConflict(cell);
+      cell.git('merge', '--abort');
+      await (await cell.owner()).work.discard(turn.id);
+      assert.equal(cell.turn({ turnId: turn.id }).commit, null);
+      assert.equal(cell.branch.paused, 'no');
+    }));
+});
