@@ -802,3 +802,58 @@ describe('git: going back, in states that nobody thought of', () => {
       assert.equal(cell.branch.paused, 'no');
     }));
 });
+
+describe('git: what a removal counts that no status shows', () => {
+  afterEach(removeTemporaryFolders);
+  const identity = '-c user.name=Gen -c user.email=gen@example.com';
+  const counted = (what: string, kind: string, prompt: string, message: RegExp) =>
+    it(what, () =>
+      inCell(kind, async (cell) => {
+        const turn = await cell.completed({ prompt });
+        await assert.rejects((await cell.owner()).removal.remove(turn.branchId, false), message);
+      }),
+    );
+
+  for (const flag of ['--assume-unchanged', '--skip-worktree'])
+    counted(
+      `a change to a file with ${flag}`,
+      'plain',
+      `git update-index ${flag} README.md shared.txt; echo work >> README.md`,
+      /1 file has uncommitted changes, which would be lost \(README\.md\)/,
+    );
+
+  counted(
+    'a repository in a folder of tracked files',
+    'plain',
+    `cd a; git init --quiet; git add .; git ${identity} commit --quiet -m Made`,
+    /a is a repository of its own with 1 commit that is nowhere else/,
+  );
+
+  counted(
+    'an ignored file in a repository inside that has all else elsewhere',
+    'plain',
+    "git clone --quiet . inner; echo '*.key' > inner/.git/info/exclude; echo precious > inner/my.key",
+    /1 ignored file is only here.*inner\/my\.key/,
+  );
+
+  counted(
+    'an ignored file in a submodule',
+    'with a submodule',
+    'cd sub; folder="$(git rev-parse --git-dir)/info"; mkdir -p "$folder"; echo "*.key" > "$folder/exclude"; echo precious > my.key',
+    /1 ignored file is only here.*sub\/my\.key/,
+  );
+
+  counted(
+    'a commit in a submodule that is not checked out any more',
+    'with a submodule',
+    `(cd sub; echo x >> README.md; git ${identity} commit --quiet --all -m Inside)
+git add sub; git commit --quiet -m Inside; git submodule --quiet deinit --force sub`,
+    /sub is a repository of its own with 1 commit that is nowhere else/,
+  );
+
+  it('a submodule that was never changed and is not checked out is nobody’s work', () =>
+    inCell('with a submodule', async (cell) => {
+      const turn = await cell.completed({ prompt: 'git submodule --quiet deinit --force sub' });
+      await (await cell.owner()).removal.remove(turn.branchId, false);
+    }));
+});
