@@ -83,6 +83,7 @@ async function onlyThese(
     '--no-renames',
     '--ignore-submodules=none',
     'HEAD',
+    '--',
   );
   const fields = staged.split('\0');
   const gone: string[] = [];
@@ -129,6 +130,7 @@ export async function lastCommit(git: Git): Promise<{ sha: string; files: Change
     '--no-renames',
     '--pretty=format:%H',
     'HEAD',
+    '--',
   );
   // The id stands alone before the first entry, in the same field.
   const [sha = ''] = /^[0-9a-f]+/.exec(output) ?? [];
@@ -150,7 +152,16 @@ async function refusal(git: Git, error: GitError, staged: readonly ChangedPath[]
 /** True when the index has another content than HEAD for one of these paths; others may be staged besides. */
 async function differsFromHead(git: Git, paths: readonly ChangedPath[]): Promise<boolean> {
   const wanted = new Set(paths.map(({ path }) => path));
-  const staged = await git.run('diff-index', '--cached', '--name-only', '-z', '--no-renames', '--ignore-submodules=none', 'HEAD');
+  const staged = await git.run(
+    'diff-index',
+    '--cached',
+    '--name-only',
+    '-z',
+    '--no-renames',
+    '--ignore-submodules=none',
+    'HEAD',
+    '--',
+  );
   return staged.split('\0').some((path) => wanted.has(path));
 }
 

@@ -803,6 +803,21 @@ describe('git: going back, in states that nobody thought of', () => {
     }));
 });
 
+describe('git: names that mean something to git', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('a file called HEAD', () =>
+    inCell('plain', async (cell) => {
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > HEAD' }), ['HEAD']);
+      await cell.completed({ kind: 'note', prompt: 'echo n > n.txt; git add n.txt' });
+      const turn = await cell.completed({ prompt: 'echo 2 > HEAD' });
+      cell.assertCommitted(turn, ['HEAD']);
+      const { removal } = await cell.owner();
+      const { uncommitted, unmerged } = await removal.atRisk(turn.branchId);
+      assert.deepEqual([uncommitted, unmerged], [['n.txt'], 2]);
+    }));
+});
+
 describe('git: what a removal counts that no status shows', () => {
   afterEach(removeTemporaryFolders);
   const identity = '-c user.name=Gen -c user.email=gen@example.com';
