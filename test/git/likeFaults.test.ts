@@ -705,6 +705,15 @@ describe('git: what stands where a file was', () => {
       }));
   }
 
+  for (const kind of ['unborn', 'sparse', 'split index, caches on'])
+    it(`what a note has staged stays out of the next commit: ${kind}`, () =>
+      inCell(kind, async (cell) => {
+        await cell.completed({ kind: 'note', prompt: staged });
+        const { script: more, paths } = cell.also('x');
+        cell.assertCommitted(await cell.completed({ prompt: `echo 1 > one.txt; ${more}` }), ['one.txt', ...paths]);
+        assert.match(cell.git('status', '--porcelain'), /^A {2}n\.txt$/m);
+      }));
+
   it('what a note has staged is in no commit that a hook’s changes are taken into', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: staged });
