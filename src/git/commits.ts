@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { randomId } from '../model/ids.ts';
 import { type Git, GitError } from './git.ts';
 import type { ChangedPath } from './status.ts';
-import { type ChangedFile, fromInput, nulled, parseDifference, stage } from './trees.ts';
+import { type ChangedFile, fromInput, nulled, parseDifference, stage, withIndex } from './trees.ts';
 import type { WorktreeState } from './worktrees.ts';
 
 export interface CommitOrder {
@@ -41,12 +41,13 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
       await writeFile(file, message, { mode: 0o600 });
       const usual = ['commit', '--cleanup=whitespace', `--file=${file}`];
       // Where nothing else is staged the usual commit is the same, and the one that hooks know best.
-      if (others) {
+      if (others && state.head === undefined) {
         // One that was only ever staged and is deleted now is in neither the index nor HEAD, and git refuses to hear of it.
-        const named = await differing(git, state.head, wanted);
+        const named = await differing(git, undefined, wanted);
         if (named.length === 0) return { done: false, why: 'nothing' };
         await git.feed(nulled(named), '--literal-pathspecs', ...usual, '--only', ...fromInput);
-      } else await git.run(...usual);
+      } else if (others) await onlyThese(git, state.gitFolder, wanted, (own) => own.run(...usual));
+      else await git.run(...usual);
     }
     return { done: true };
   } catch (error) {
@@ -66,11 +67,51 @@ async function unstage(git: Git, { head, hulls }: WorktreeState): Promise<void> 
   await git.feed(nulled(hulls), '--literal-pathspecs', ...command, '--quiet', ...fromInput);
 }
 
+/**
+ * Runs git with all that is staged for these paths, and nothing that is staged besides. Hooks see an index of their own, as they do with
+ * `git commit --only`; that one asks the folder again, where a file may have made room for a folder, a link, or one that is ignored.
+ */
+async function onlyThese(
+  git: Git,
+  gitFolder: string,
+  paths: ReadonlySet<string>,
+  action: (own: Git) => Promise<unknown>,
+): Promise<void> {
+  const staged = await git.run(
+    'diff-index',
+    '--cached',
+    '--raw',
+    '-z',
+    '--no-abbrev',
+    '--no-renames',
+    '--ignore-submodules=none',
+    'HEAD',
+    '--',
+  );
+  const fields = staged.split('\0');
+  const gone: string[] = [];
+  const there: string[] = [];
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const [, mode, , sha] = (fields[index] as string).split(' ');
+    const path = fields[index + 1] as string;
+    if (paths.has(path)) (mode === '000000' ? gone : there).push(`${mode} ${sha}\t${path}`);
+  }
+  await withIndex(git, gitFolder, 'HEAD', async (own) => {
+    // First what is gone: a folder may stand in its place.
+    await own.feed(nulled([...gone, ...there]), 'update-index', '--add', '-z', '--index-info');
+    await action(own);
+  });
+}
+
 /** Takes what a hook changed while the last commit of ours was made into that commit. */
-export async function amend(git: Git, paths: readonly ChangedPath[]): Promise<CommitAnswer> {
+export async function amend(git: Git, state: WorktreeState, paths: readonly ChangedPath[]): Promise<CommitAnswer> {
+  const wanted = new Set(paths.map(({ path }) => path));
+  const commit = ['commit', '--amend', '--no-edit', '--allow-empty'];
   try {
     await stage(git, paths, { raw: false });
-    await git.run('commit', '--amend', '--no-edit', '--allow-empty');
+    if (state.changed.some((one) => one.staged && !wanted.has(one.path)))
+      await onlyThese(git, state.gitFolder, wanted, (own) => own.run(...commit));
+    else await git.run(...commit);
     return { done: true };
   } catch (error) {
     if (!(error instanceof GitError) || error.reason !== 'failed') throw error;
@@ -92,6 +133,7 @@ export async function lastCommit(git: Git): Promise<{ sha: string; files: Change
     '--no-renames',
     '--pretty=format:%H',
     'HEAD',
+    '--',
   );
   // The id stands alone before the first entry, in the same field.
   const [sha = ''] = /^[0-9a-f]+/.exec(output) ?? [];
@@ -116,7 +158,7 @@ async function differing(git: Git, head: string | undefined, wanted: ReadonlySet
   const output =
     head === undefined
       ? await git.run('ls-files', '-z')
-      : await git.run('diff-index', '--cached', '--name-only', '-z', '--no-renames', '--ignore-submodules=none', head);
+      : await git.run('diff-index', '--cached', '--name-only', '-z', '--no-renames', '--ignore-submodules=none', head, '--');
   return output.split('\0').filter((path) => wanted.has(path));
 }
 

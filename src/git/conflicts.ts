@@ -1,5 +1,6 @@
 /** Marks that git leaves in a file where two sides differ (git-merge(1), "How conflicts are presented"). */
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Git } from './git.ts';
 
@@ -19,7 +20,10 @@ export function hasMarkers(text: string): boolean {
 export async function textOf(git: Git, path: string): Promise<string | undefined> {
   let file: Awaited<ReturnType<typeof open>> | undefined;
   try {
-    file = await open(join(git.folder, path), 'r');
+    const whole = join(git.folder, path);
+    // A pipe that nobody writes to would be waited for without end.
+    if (!(await lstat(whole)).isFile()) return undefined;
+    file = await open(whole, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const stat = await file.stat();
     if (!stat.isFile() || stat.size > largest) return undefined;
     const content = await file.readFile();

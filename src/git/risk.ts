@@ -1,14 +1,14 @@
 /** What removing a worktree would lose: everything that is nowhere else, counted and named (invariants 10 and 13, requirement 44). */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, type Stats } from 'node:fs';
+import { createReadStream, existsSync, lstatSync, type Stats } from 'node:fs';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { Git, GitError } from './git.ts';
 import type { OperationKind } from './operations.ts';
 import { commonFolderOf, gitFolderOf } from './repository.ts';
 import type { ChangedPath } from './status.ts';
-import { changedWithout, difference, snapshot } from './trees.ts';
-import { type WorktreeState, worktreeState } from './worktrees.ts';
+import { changedWithout, difference, nulled, snapshot, withIndex } from './trees.ts';
+import { submodulePaths, type WorktreeState, worktreeState } from './worktrees.ts';
 
 /** A repository inside the worktree that holds something of its own. */
 export interface InnerRisk {
@@ -66,29 +66,33 @@ export interface RiskOrder {
 export async function atRisk(git: Git, order: RiskOrder): Promise<AtRisk> {
   const state = await worktreeState(git);
   const ignoredPaths = await ignoredIn(git, order.links);
+  const ignoredInside: string[] = [];
   const [uncommitted, unmerged, detached, inner] = [
     await uncommittedIn(git, state, order),
-    await countNot(git, `refs/heads/${order.branch}`, [`--exclude=refs/heads/${order.branch}`, '--branches', '--remotes']),
+    await countNot(git, `refs/heads/${order.branch}`, [`--exclude=${order.branch}`, '--branches', '--remotes']),
     state.head === undefined ? 0 : await countNot(git, state.head, ['--branches', '--tags', '--remotes']),
-    await innerRisks(git, state, ignoredPaths, order.base ?? undefined),
+    await innerRisks(git, state, ignoredPaths, order.base ?? undefined, ignoredInside),
   ];
+  inner.push(...(await checkedOutNowhere(git, state.gitFolder, order.base ?? undefined)));
   return {
     uncommitted,
     unmerged,
     detached,
     operation: state.operation?.kind ?? null,
     inner,
-    ignored: await ignoredRisk(git, ignoredPaths, order, inner),
+    ignored: await ignoredRisk(git, [...ignoredPaths, ...ignoredInside], order, inner),
   };
 }
 
 async function uncommittedIn(git: Git, state: WorktreeState, { links, setupTree }: RiskOrder): Promise<string[]> {
-  const paths = await changedInContent(git, changedWithout(state.changed, links));
+  const shown = await changedInContent(git, changedWithout(state.changed, links));
+  const paths = [...shown, ...(await hiddenChanges(git, state.gitFolder))];
   if (paths.length === 0 || setupTree === null) return paths;
   try {
     const now = await snapshot(git, state, links);
     const sinceSetup = new Set((await difference(git, setupTree, now.tree)).map(({ path }) => path));
-    return paths.filter((path) => sinceSetup.has(path));
+    const shown = new Set(state.changed.map(({ path }) => path));
+    return paths.filter((path) => sinceSetup.has(path) || !shown.has(path));
   } catch (error) {
     if (error instanceof GitError && error.reason === 'failed') return paths; // The tree is gone: all of it counts.
     throw error;
@@ -110,10 +114,26 @@ async function changedInContent(git: Git, changed: readonly ChangedPath[]): Prom
   }
 }
 
+/** Changed files that git was told not to look at (`git update-index --assume-unchanged`, `--skip-worktree`), and that no status shows. */
+async function hiddenChanges(git: Git, gitFolder: string): Promise<string[]> {
+  const flagged = (await git.run('ls-files', '-v', '-z')).split('\0').flatMap((line) => {
+    const path = line.slice(2);
+    return /^[a-zS] /.test(line) && lstatSync(join(git.folder, path), { throwIfNoEntry: false }) ? [path] : [];
+  });
+  if (flagged.length === 0) return [];
+  return withIndex(git, gitFolder, 'copy', async (own) => {
+    for (const flag of ['--no-assume-unchanged', '--no-skip-worktree'])
+      await own.feed(nulled(flagged), 'update-index', flag, '-z', '--stdin');
+    await own.answer('update-index', '-q', '--refresh'); // It says no where something differs.
+    const changed = new Set((await own.run('diff-files', '--name-only', '-z', '--ignore-submodules=all')).split('\0'));
+    return flagged.filter((path) => changed.has(path));
+  });
+}
+
 /** Commits of a revision that are in none of the others; 0 when there is no such revision. */
 async function countNot(git: Git, revision: string, not: readonly string[]): Promise<number> {
   if ((await git.commit(revision)) === undefined) return 0;
-  return Number((await git.run('rev-list', '--count', revision, '--not', ...not)).trim());
+  return Number((await git.run('rev-list', '--count', revision, '--not', ...not, '--')).trim());
 }
 
 /**
@@ -125,20 +145,27 @@ async function innerRisks(
   state: WorktreeState,
   ignored: readonly string[],
   known: string | undefined,
+  ignoredInside: string[],
 ): Promise<InnerRisk[]> {
-  const recorded = (await git.run('ls-files', '--stage', '-z'))
-    .split('\0')
-    .flatMap((line) => (line.startsWith('160000 ') ? [line.slice(line.indexOf('\t') + 1)] : []));
+  const lines = (await git.run('ls-files', '--stage', '-z')).split('\0');
+  const pathOf = (line: string) => line.slice(line.indexOf('\t') + 1);
+  const recorded = lines.flatMap((line) => (line.startsWith('160000 ') ? [pathOf(line)] : []));
+  // A folder of tracked files may have become a repository besides: no status shows that.
+  const folders = new Set<string>();
+  for (const line of lines)
+    for (let folder = dirname(pathOf(line)); folder !== '.' && !folders.has(folder); folder = dirname(folder))
+      folders.add(folder);
+  const within = [...folders].filter((folder) => existsSync(join(git.folder, folder, '.git')));
   const hidden: string[] = [];
   for (const path of ignored) if (path.endsWith('/')) hidden.push(...(await repositoriesBelow(git.folder, path.slice(0, -1))));
   const risks: InnerRisk[] = [];
-  for (const path of new Set([...recorded, ...state.embedded, ...hidden])) {
-    risks.push(...(await innerRisk(git, path, known)));
+  for (const path of new Set([...recorded, ...within, ...state.embedded, ...hidden])) {
+    risks.push(...(await innerRisk(git, path, known, ignoredInside)));
   }
   return risks;
 }
 
-async function innerRisk(outer: Git, path: string, known: string | undefined): Promise<InnerRisk[]> {
+async function innerRisk(outer: Git, path: string, known: string | undefined, ignoredInside: string[]): Promise<InnerRisk[]> {
   const folder = join(outer.folder, path);
   const gitFolder = gitFolderOf(folder);
   if (!gitFolder) return []; // Not checked out.
@@ -159,14 +186,17 @@ async function innerRisk(outer: Git, path: string, known: string | undefined): P
           (
             await git.feed(
               cameWith.map((sha) => `^${sha}\n`).join(''),
-              ...['rev-list', '--count', '--stdin', ...revisions, '--not', ...elsewhere, ...(isHere ? [recorded] : [])],
+              ...['rev-list', '--count', '--stdin', ...revisions, '--not', ...elsewhere, ...(isHere ? [recorded] : []), '--'],
             )
           ).trim(),
         );
   const own: InnerRisk = { path, uncommitted: state.changed.length + state.embedded.length, commits };
   const deeper: InnerRisk[] = [];
-  for (const inner of await innerRisks(git, state, await ignoredIn(git, []), commits === 0 ? 'HEAD' : undefined))
+  const ignored = await ignoredIn(git, []);
+  const ignoredDeeper: string[] = [];
+  for (const inner of await innerRisks(git, state, ignored, commits === 0 ? 'HEAD' : undefined, ignoredDeeper))
     deeper.push({ ...inner, path: `${path}/${inner.path}` });
+  ignoredInside.push(...[...ignored, ...ignoredDeeper].map((one) => `${path}/${one}`));
   return [...(own.uncommitted > 0 || own.commits > 0 ? [own] : []), ...deeper];
 }
 
@@ -198,10 +228,55 @@ async function madeAt(gitFolder: string): Promise<number | undefined> {
   return times.length > 0 ? Math.min(...times) : undefined;
 }
 
+/** Submodules that this worktree has fetched or made and that are not checked out any more (`git submodule deinit`): they go with git's entry. */
+async function checkedOutNowhere(outer: Git, gitFolder: string, known: string | undefined): Promise<InnerRisk[]> {
+  const risks: InnerRisk[] = [];
+  const recorded: string[] = [];
+  for (const folder of await moduleFolders(join(gitFolder, 'modules'))) {
+    const git = new Git(folder, { environment: { GIT_DIR: '.', GIT_WORK_TREE: '.' } });
+    const named = await git.ask('config', '--get', 'core.worktree');
+    if (named !== undefined && gitFolderOf(join(folder, named)) === folder) continue; // Counted where it is checked out.
+    if (known !== undefined && recorded.length === 0)
+      for (const line of (await outer.run('ls-tree', '-r', '-z', known)).split('\0'))
+        if (line.startsWith('160000 ')) recorded.push(line.split(/[ \t]/)[2] as string);
+    const here: string[] = [];
+    for (const sha of recorded) if ((await git.commit(sha)) !== undefined) here.push(sha);
+    const head = (await git.commit('HEAD')) === undefined ? [] : ['HEAD'];
+    const commits = Number((await git.run('rev-list', '--count', '--all', ...head, '--not', '--remotes', ...here, '--')).trim());
+    if (commits > 0)
+      risks.push({
+        path: named === undefined ? basename(folder) : relative(outer.folder, join(folder, named)),
+        uncommitted: 0,
+        commits,
+      });
+  }
+  return risks;
+}
+
+/** Git directories at or below a folder of a git directory's `modules`, whose names may have slashes. */
+async function moduleFolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const names = entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  if (names.includes('objects') && names.includes('refs')) return [folder, ...(await moduleFolders(join(folder, 'modules')))];
+  const found: string[] = [];
+  for (const name of names) found.push(...(await moduleFolders(join(folder, name))));
+  return found;
+}
+
 /** Ignored files and folders, folders with a slash at their end; links of ours are none. */
 export async function ignoredIn(git: Git, links: readonly string[]): Promise<string[]> {
   const output = await git.run('ls-files', '--others', '--ignored', '--exclude-standard', '--directory', '-z');
   return output.split('\0').filter((path) => path !== '' && !links.includes(path.replace(/\/$/, '')));
+}
+
+/** Like `ignoredIn`, with those in submodules that are checked out. */
+export async function ignoredWithSubmodules(git: Git, links: readonly string[]): Promise<string[]> {
+  const found = await ignoredIn(git, links);
+  if (!existsSync(join(git.folder, '.gitmodules'))) return found;
+  for (const path of await submodulePaths(git))
+    if (gitFolderOf(join(git.folder, path)))
+      found.push(...(await ignoredWithSubmodules(new Git(join(git.folder, path)), [])).map((one) => `${path}/${one}`));
+  return found;
 }
 
 /** Most entries that are looked at; what is beyond them is told as "at least". */

@@ -8,6 +8,8 @@ export interface ChangedPath {
   /** Differs between the index and the folder. */
   unstaged: boolean;
   untracked: boolean;
+  /** Tracked, and not in the folder any more. */
+  gone?: boolean;
   /** Three versions stand against each other. */
   unmerged: boolean;
   /** The kinds of the sides of an unmerged path: `UU`, `AA`, `DU`, ... (git-status(1)). */
@@ -118,6 +120,7 @@ function changedPath(status: Status, field: string, before: number): void {
     staged: x !== '.',
     unstaged: y !== '.',
     untracked: false,
+    ...(y === 'D' ? { gone: true } : {}),
     unmerged: false,
     sides: undefined,
   });

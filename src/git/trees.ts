@@ -2,8 +2,8 @@
  * The content of a worktree as a tree: tracked files, and untracked ones that are not ignored, whatever is staged or in conflict.
  * Written through an index of our own that begins as a copy of the worktree's, so that it costs about a `git status`.
  */
-import { copyFile, lstat, readdir, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, lstat, readdir, realpath, rm, stat, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { randomId } from '../model/ids.ts';
 import type { Git } from './git.ts';
 import type { ChangedPath } from './status.ts';
@@ -30,10 +30,7 @@ export async function snapshot(git: Git, state: WorktreeState, links: readonly s
   const changed = changedWithout(state.changed, links);
   const { head } = state;
   if (head !== undefined && changed.length === 0) return { head, tree: head, unreadable: [] };
-  const index = join(state.gitFolder, `${temporaryIndex}${randomId()}`);
-  try {
-    await copyIndex(join(state.gitFolder, 'index'), index);
-    const own = git.with({ environment: { GIT_INDEX_FILE: index } });
+  return withIndex(git, state.gitFolder, 'copy', async (own) => {
     const unreadable = await stage(own, changed);
     // What links of ours led git to stage is taken out again, and repositories without their content.
     const linked = state.changed.filter((one) => one.staged && !changed.includes(one)).map(({ path }) => path);
@@ -42,6 +39,22 @@ export async function snapshot(git: Git, state: WorktreeState, links: readonly s
       await own.feed(nulled(linked), '--literal-pathspecs', 'rm', '--cached', '--quiet', '--ignore-unmatch', ...fromInput);
     const tree = (await own.run('write-tree', '--missing-ok')).trim(); // Of a partial clone, nothing is fetched for it.
     return { head, tree, unreadable };
+  });
+}
+
+/** Does something with git on an index of our own, which begins as a copy of the worktree's, or with the content of HEAD. */
+export async function withIndex<T>(
+  git: Git,
+  gitFolder: string,
+  from: 'copy' | 'HEAD',
+  action: (own: Git) => Promise<T>,
+): Promise<T> {
+  const index = join(gitFolder, `${temporaryIndex}${randomId()}`);
+  try {
+    await copyIndex(join(gitFolder, 'index'), index);
+    const own = git.with({ environment: { GIT_INDEX_FILE: index } });
+    if (from === 'HEAD') await own.run('read-tree', '--reset', 'HEAD');
+    return await action(own);
   } finally {
     await rm(index, { force: true });
     await rm(`${index}.lock`, { force: true });
@@ -89,7 +102,16 @@ export async function stage(
   changed: readonly ChangedPath[],
   options: { raw: boolean } = { raw: true },
 ): Promise<string[]> {
-  const paths = changed.filter(({ unstaged, untracked, unmerged }) => unstaged || untracked || unmerged).map(({ path }) => path);
+  // `git add` refuses a path that a link leads away from by now, or that is a folder, so what is gone is taken out by its name.
+  const gone: string[] = [];
+  for (const one of changed) if (one.gone && !(await isFileAgain(git, one.path))) gone.push(one.path);
+  const isGone = new Set(gone);
+  if (gone.length > 0) await git.feed(nulled(gone), 'update-index', '--force-remove', '-z', '--stdin');
+  const paths = changed
+    .filter(({ unstaged, untracked, unmerged }) => unstaged || untracked || unmerged)
+    .map(({ path }) => path)
+    .filter((path) => !isGone.has(path));
+  const untracked = new Set(changed.filter((one) => one.untracked).map(({ path }) => path));
   if (paths.length === 0) return [];
   const sparse = isAtLeast(await gitVersion(git.folder), [2, 34]) ? ['--sparse'] : [];
   const add = (some: readonly string[]) => git.feed(nulled(some), '--literal-pathspecs', 'add', '--all', ...sparse, ...fromInput);
@@ -101,6 +123,9 @@ export async function stage(
       await add(some);
     } catch (error) {
       if (isFatal(error)) throw error;
+      // What was new and has vanished since (a program's file for a moment) is nothing to be taken in.
+      const there = await withoutVanished(git, some, untracked);
+      if (there.length < some.length) return there.length > 0 ? attempt(there) : undefined;
       if (!options.raw) throw error;
       if (some.length === 1 || tries > mostTries) {
         for (const path of some) if (!(await takeRaw(git, path))) failed.push(path);
@@ -118,12 +143,38 @@ export async function stage(
 /** A stop, a limit or a missing git says nothing of the paths. */
 const isFatal = (error: unknown): boolean => (error as { reason?: unknown }).reason !== 'failed';
 
+async function withoutVanished(git: Git, paths: readonly string[], untracked: ReadonlySet<string>): Promise<string[]> {
+  const there: string[] = [];
+  for (const path of paths) {
+    // A name that is no UTF-8 is not what it was any more: of that nothing is known.
+    const isThere =
+      !untracked.has(path) || path.includes('\ufffd') || (await lstat(join(git.folder, path)).then(() => true, isNotMissing));
+    if (isThere) there.push(path);
+  }
+  return there;
+}
+
+/** True when something that git records is at a path once more, and not behind a link. */
+async function isFileAgain({ folder }: Git, path: string): Promise<boolean> {
+  try {
+    const stat = await lstat(join(folder, path));
+    if (stat.isDirectory()) return false;
+    return (await realpath(dirname(join(folder, path)))) === join(await realpath(folder), dirname(path));
+  } catch {
+    return false;
+  }
+}
+
+/** Of an error of `lstat`: false where nothing is at the path. */
+const isNotMissing = (error: unknown): boolean => !['ENOENT', 'ENOTDIR'].includes((error as { code?: string }).code ?? '');
+
 async function takeRaw(git: Git, path: string): Promise<boolean> {
   try {
+    const stat = await lstat(join(git.folder, path));
+    if (!stat.isFile()) return false; // git would wait for a pipe, and follow a link.
     const sha = (await git.run('hash-object', '-w', '--no-filters', '--', path)).trim();
-    const { mode } = await lstat(join(git.folder, path));
     await git.feed(
-      `${(mode & 0o111) === 0 ? '100644' : '100755'} ${sha}\t${path}\0`,
+      `${(stat.mode & 0o111) === 0 ? '100644' : '100755'} ${sha}\t${path}\0`,
       'update-index',
       '--add',
       '-z',

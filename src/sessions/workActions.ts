@@ -4,9 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import { Git, GitError } from '../git/git.ts';
-import { writeBack } from '../git/restore.ts';
+import { inTheWay, writeBack } from '../git/restore.ts';
 import { type ChangedFile, difference, keep, snapshot, turnRef } from '../git/trees.ts';
-import { worktreeState } from '../git/worktrees.ts';
+import { isOnBranch, worktreeState } from '../git/worktrees.ts';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import { canTurnBecome, isActive, isEnded } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
@@ -130,19 +130,33 @@ export class WorkActions {
       const end = await this.#endOf({ turn, branch, git, links });
       if (turn.startTree === null || end === null)
         throw new RefusedError("What this turn changed is not known, so it can't be taken back. Look at the worktree.");
-      if (turn.commit?.state === 'held' && turn.commit.operation !== undefined) await abort(git, turn.commit.operation);
+      const found = await worktreeState(git);
+      const operation = turn.commit?.state === 'held' ? turn.commit.operation : undefined;
+      if (operation !== undefined && found.operation?.kind === operation) {
+        // What a person has solved of it by hand goes with it; it can be found again.
+        const half = await snapshot(git, found, links);
+        await keep(git, {
+          ref: discardedRef(turnId),
+          before: { head: turn.startSha ?? undefined, tree: turn.startTree },
+          after: half,
+          message: `Before the ${operation} was aborted: ${session.title}`,
+        });
+        await abort(git, operation);
+      }
       const state = await worktreeState(git);
       const now = await snapshot(git, state, links);
       const changedNow = new Set(state.changed.map(({ path }) => path));
       const changedSince = new Set((await difference(git, end, now.tree)).map(({ path }) => path));
       const work = new Set((await difference(git, turn.startTree, end)).map(({ path }) => path));
       const back = (await difference(git, now.tree, turn.startTree)).filter(({ path }) => work.has(path) && changedNow.has(path));
-      const discarded = back.filter(({ path }) => !changedSince.has(path));
-      const kept = back.filter(({ path }) => changedSince.has(path)).map(({ path }) => path);
+      const taken = new Set(await inTheWay(git, back));
+      const isKept = (path: string) => changedSince.has(path) || taken.has(path);
+      const discarded = back.filter(({ path }) => !isKept(path));
+      const kept = back.map(({ path }) => path).filter(isKept);
       if (discarded.length === 0 && turn.commit?.state !== 'held' && turn.work?.ref === undefined)
         throw new RefusedError('Nothing of this turn is left uncommitted, so there is nothing to discard.');
       await keep(git, {
-        ref: `refs/branchline/discarded/${turnId}`,
+        ref: discardedRef(turnId),
         before: { head: turn.startSha ?? undefined, tree: turn.startTree },
         after: { head: now.head, tree: now.tree },
         message: `Discarded: ${session.title}`,
@@ -200,9 +214,18 @@ export class WorkActions {
       throw new RefusedError(
         `A ${state.operation.kind} is under way in this worktree. Finish it, or abort it (\`git ${state.operation.kind} --abort\`), then try again.`,
       );
+    if (!isOnBranch(state, branch.name))
+      throw new RefusedError(
+        `The worktree is on ${state.branch ? `the branch "${state.branch}"` : 'no branch (detached HEAD)'} instead of "${branch.name}". Run \`git switch ${branch.name}\` in ${git.folder}, then try again.`,
+      );
     const now = await snapshot(git, state, links);
     const files = (await difference(git, now.tree, tree)).filter(({ isRepository }) => !isRepository);
     if (files.length === 0) throw new RefusedError('The files are what they were then, so there is nothing to undo.');
+    const taken = await inTheWay(git, files);
+    if (taken.length > 0)
+      throw new RefusedError(
+        `This would write over what git ignores or does not look at: ${taken.slice(0, 5).join(', ')}${taken.length > 5 ? ', …' : ''}. Move that away, then try again.`,
+      );
     const undo = await keep(git, {
       ref: `refs/branchline/restores/${turn.id}`,
       before: { head: now.head, tree },
@@ -295,6 +318,9 @@ export class WorkActions {
     }
   }
 }
+
+/** Where what was discarded can still be found. */
+const discardedRef = (turnId: string): string => `refs/branchline/discarded/${turnId}`;
 
 /** True when what a turn left could not be looked at when it ended (`unseen` in `work/turnWork.ts`). */
 const isUnseen = ({ commit, work, startTree, endTree }: Turn): boolean =>

@@ -191,7 +191,7 @@ async function afterCommit(
   const paths = new Set(pathsOf(committed));
   const byHooks = first.left.filter(({ path }) => paths.has(path));
   if (byHooks.length === 0) return first;
-  await amend(git, byHooks);
+  await amend(git, first.state, byHooks);
   return look();
 }
 
@@ -259,7 +259,7 @@ async function isNowhereElse(git: Git, beginning: Beginning, after: Snapshot): P
   if (after.tree !== after.head) return after.tree !== beginning.tree; // `begin` has kept the one before.
   if (beginning.head === null || after.head === beginning.head) return false;
   // HEAD was taken back, or its commits were made anew.
-  return Number((await git.run('rev-list', '--count', '--max-count=1', beginning.head, '--not', after.head)).trim()) > 0;
+  return Number((await git.run('rev-list', '--count', '--max-count=1', beginning.head, '--not', after.head, '--')).trim()) > 0;
 }
 
 export interface CommitWorkOrder extends Pick<ConcludeOrder, 'branch' | 'links' | 'beginning' | 'held' | 'mends' | 'message'> {

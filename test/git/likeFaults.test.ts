@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Session } from '../../src/model/types.ts';
 import type { HeldCommit } from '../../src/model/work.ts';
+import { Git } from '../../src/git/git.ts';
+import { stage } from '../../src/git/trees.ts';
+import { worktreeState } from '../../src/git/worktrees.ts';
 import { changesOfTurn } from '../../src/work/changes.ts';
 import { testAgent } from '../support/engines.ts';
 import { git } from '../support/repositories.ts';
@@ -743,5 +746,226 @@ describe('git: environments and configurations', () => {
       writeFileSync(join(cell.worktree, 'by hand.txt'), 'x\n'); // Somebody works in it besides.
       cell.assertCommitted(await cell.completed({ prompt: 'echo 2 > two.txt' }), ['two.txt']);
       assert.deepEqual(cell.uncommitted(), ['by hand.txt']);
+    }));
+});
+
+describe('git: what stands where a file was', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('a pipe that nobody writes to: nothing waits for it, it is told, and the rest is kept', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'rm README.md; mkfifo README.md; echo 1 > one.txt' });
+      const { paths } = cell.assertHeld(turn, 'unreadable');
+      assert.deepEqual(paths, ['README.md']);
+      cell.assertKept(turn, ['one.txt']);
+      rmSync(join(cell.worktree, 'README.md'));
+      cell.git('checkout', '--quiet', 'README.md');
+      await (await cell.owner()).work.commit(turn.id);
+      cell.assertCommitted(turn, ['one.txt']);
+    }));
+
+  const staged = 'echo n > n.txt; git add n.txt';
+  for (const [what, prompt, paths] of [
+    ['a link in place of a folder', 'rm -r a; ln -s b a', ['a', 'a/one.txt']],
+    [
+      'a link out of the worktree, to a folder with a file of the same name',
+      'mkdir ../outside; echo outside > ../outside/one.txt; rm -r a; ln -s ../../outside a',
+      ['a', 'a/one.txt'],
+    ],
+    ['a folder in place of a file', 'rm shared.txt; mkdir shared.txt; echo 1 > shared.txt/one', ['shared.txt', 'shared.txt/one']],
+    ['a file in place of a folder', 'rm -r a; echo 1 > a', ['a', 'a/one.txt']],
+    [
+      'a file that is ignored from now on, and stays',
+      'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore',
+      ['.gitignore', 'shared.txt'],
+    ],
+  ] as const) {
+    it(`${what} is committed`, () =>
+      inCell('plain', async (cell) => {
+        cell.assertCommitted(await cell.completed({ prompt }), paths);
+      }));
+
+    it(`${what} is committed beside what a note has staged`, () =>
+      inCell('plain', async (cell) => {
+        await cell.completed({ kind: 'note', prompt: staged });
+        cell.assertCommitted(await cell.completed({ prompt }), paths);
+        assert.equal(cell.git('status', '--porcelain'), 'A  n.txt');
+      }));
+  }
+
+  for (const kind of ['unborn', 'sparse', 'split index, caches on'])
+    it(`what a note has staged stays out of the next commit: ${kind}`, () =>
+      inCell(kind, async (cell) => {
+        await cell.completed({ kind: 'note', prompt: staged });
+        const { script: more, paths } = cell.also('x');
+        cell.assertCommitted(await cell.completed({ prompt: `echo 1 > one.txt; ${more}` }), ['one.txt', ...paths]);
+        assert.match(cell.git('status', '--porcelain'), /^A {2}n\.txt$/m);
+      }));
+
+  it('what a note has staged is in no commit that a hook’s changes are taken into', () =>
+    inCell('plain', async (cell) => {
+      await cell.completed({ kind: 'note', prompt: staged });
+      hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
+      assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
+      assert.equal(cell.git('status', '--porcelain'), 'A  n.txt');
+    }));
+
+  it('a new file that vanishes while the work is looked at holds nothing', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ kind: 'note', prompt: 'echo 1 > one.txt; echo 2 > two.txt' });
+      const folder = new Git(cell.worktree);
+      const { changed } = await worktreeState(folder);
+      rmSync(join(cell.worktree, 'two.txt'));
+      assert.deepEqual(await stage(folder, changed, { raw: false }), []);
+      assert.equal(cell.git('status', '--porcelain'), 'A  one.txt');
+      assert.ok(turn.work?.ref);
+    }));
+});
+
+describe('git: going back, in states that nobody thought of', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('a file that is ignored by now is not written over', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt: 'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore; echo precious > shared.txt',
+      });
+      const { work } = await cell.owner();
+      await assert.rejects(work.restore(turn.id), /write over .*shared\.txt/);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'precious\n');
+      rmSync(join(cell.worktree, 'shared.txt'));
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'one\ntwo\nthree\n');
+    }));
+
+  it('nor is one by a discard', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        kind: 'note',
+        prompt: 'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore; echo precious > shared.txt',
+      });
+      const { work } = await cell.owner();
+      assert.deepEqual(await work.discard(turn.id), { discarded: ['.gitignore'], kept: ['shared.txt'] });
+      assert.equal(inWorktree(cell, 'shared.txt'), 'precious\n');
+    }));
+
+  it('a folder with something ignored in it does not make room for the file that it replaced', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({
+        prompt: 'rm shared.txt; mkdir shared.txt; echo 1 > shared.txt/one; echo precious > shared.txt/x.log',
+      });
+      const { work } = await cell.owner();
+      await assert.rejects(work.restore(turn.id), /write over .*shared\.txt/);
+      assert.equal(inWorktree(cell, 'shared.txt/x.log'), 'precious\n');
+      rmSync(join(cell.worktree, 'shared.txt/x.log'));
+      await work.restore(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'one\ntwo\nthree\n');
+    }));
+
+  it('on another branch nothing is written: it says how to get back', () =>
+    inCell('plain', async (cell) => {
+      cell.ownBranches.push('elsewhere');
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git switch --quiet -c elsewhere; echo more >> README.md' });
+      cell.assertHeld(turn, 'left');
+      const before = cell.uncommitted();
+      const { work } = await cell.owner();
+      await assert.rejects(work.restore(turn.id), /on the branch "elsewhere" instead of "b"/);
+      assert.deepEqual(cell.uncommitted(), before);
+      cell.git('switch', '--quiet', 'b');
+      await work.restore(turn.id);
+      assert.deepEqual(cell.uncommitted(), []);
+    }));
+
+  const inConflict = (cell: Cell) => cell.completed({ prompt: `${twoSides(cell)}\ngit merge side || true` });
+
+  it('a discard keeps what was solved by hand in the operation that it aborts', () =>
+    inCell('plain', async (cell) => {
+      const turn = await inConflict(cell);
+      writeFileSync(join(cell.worktree, 'shared.txt'), 'solved by hand\n');
+      await (await cell.owner()).work.discard(turn.id);
+      assert.equal(inWorktree(cell, 'shared.txt'), 'ours\n');
+      const ref = `refs/branchline/discarded/${turn.id}`;
+      const kept = git(cell.made.open, 'rev-list', ref).split('\n');
+      assert.ok(kept.some((sha) => git(cell.made.open, 'show', `${sha}:shared.txt`) === 'solved by hand'));
+    }));
+
+  it('a discard after the operation was aborted by hand', () =>
+    inCell('plain', async (cell) => {
+      const turn = await inConflict(cell);
+      cell.git('merge', '--abort');
+      await (await cell.owner()).work.discard(turn.id);
+      assert.equal(cell.turn({ turnId: turn.id }).commit, null);
+      assert.equal(cell.branch.paused, 'no');
+    }));
+});
+
+describe('git: names that mean something to git', () => {
+  afterEach(removeTemporaryFolders);
+
+  it('a file called HEAD', () =>
+    inCell('plain', async (cell) => {
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > HEAD' }), ['HEAD']);
+      await cell.completed({ kind: 'note', prompt: 'echo n > n.txt; git add n.txt' });
+      const turn = await cell.completed({ prompt: 'echo 2 > HEAD' });
+      cell.assertCommitted(turn, ['HEAD']);
+      const { removal } = await cell.owner();
+      const { uncommitted, unmerged } = await removal.atRisk(turn.branchId);
+      assert.deepEqual([uncommitted, unmerged], [['n.txt'], 2]);
+    }));
+});
+
+describe('git: what a removal counts that no status shows', () => {
+  afterEach(removeTemporaryFolders);
+  const identity = '-c user.name=Gen -c user.email=gen@example.com';
+  const counted = (what: string, kind: string, prompt: string, message: RegExp) =>
+    it(what, () =>
+      inCell(kind, async (cell) => {
+        const turn = await cell.completed({ prompt });
+        await assert.rejects((await cell.owner()).removal.remove(turn.branchId, false), message);
+      }),
+    );
+
+  for (const flag of ['--assume-unchanged', '--skip-worktree'])
+    counted(
+      `a change to a file with ${flag}`,
+      'plain',
+      `git update-index ${flag} README.md shared.txt; echo work >> README.md`,
+      /1 file has uncommitted changes, which would be lost \(README\.md\)/,
+    );
+
+  counted(
+    'a repository in a folder of tracked files',
+    'plain',
+    `cd a; git init --quiet; git add .; git ${identity} commit --quiet -m Made`,
+    /a is a repository of its own with 1 commit that is nowhere else/,
+  );
+
+  counted(
+    'an ignored file in a repository inside that has all else elsewhere',
+    'plain',
+    "git clone --quiet . inner; echo '*.key' > inner/.git/info/exclude; echo precious > inner/my.key",
+    /1 ignored file is only here.*inner\/my\.key/,
+  );
+
+  counted(
+    'an ignored file in a submodule',
+    'with a submodule',
+    'cd sub; folder="$(git rev-parse --git-dir)/info"; mkdir -p "$folder"; echo "*.key" > "$folder/exclude"; echo precious > my.key',
+    /1 ignored file is only here.*sub\/my\.key/,
+  );
+
+  counted(
+    'a commit in a submodule that is not checked out any more',
+    'with a submodule',
+    `(cd sub; echo x >> README.md; git ${identity} commit --quiet --all -m Inside)
+git add sub; git commit --quiet -m Inside; git submodule --quiet deinit --force sub`,
+    /sub is a repository of its own with 1 commit that is nowhere else/,
+  );
+
+  it('a submodule that was never changed and is not checked out is nobody’s work', () =>
+    inCell('with a submodule', async (cell) => {
+      const turn = await cell.completed({ prompt: 'git submodule --quiet deinit --force sub' });
+      await (await cell.owner()).removal.remove(turn.branchId, false);
     }));
 });

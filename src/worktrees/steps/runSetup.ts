@@ -7,7 +7,7 @@ import { randomId } from '../../model/ids.ts';
 import type { Branch } from '../../model/types.ts';
 import { missingHooks } from '../../git/commits.ts';
 import { Git } from '../../git/git.ts';
-import { ignoredIn } from '../../git/risk.ts';
+import { ignoredWithSubmodules } from '../../git/risk.ts';
 import { difference, snapshot } from '../../git/trees.ts';
 import { worktreeState } from '../../git/worktrees.ts';
 import { setupEnvironment } from '../../platform/environment.ts';
@@ -29,7 +29,7 @@ export const runSetup: Step = async ({ branch, settings, signal, log, claim }) =
   const preparation = prepared(branch, {
     setupChanged: found?.paths.slice(0, pathsKept) ?? [],
     setupTree: found && found.paths.length > 0 ? found.tree : null,
-    ignored: (await ignoredIn(git, links)).slice(0, ignoredKept),
+    ignored: (await ignoredWithSubmodules(git, links)).slice(0, ignoredKept),
     missingHooks: (await missingHooks(git)) ?? null,
   });
   return { preparation, backgroundSetup: settings.setup.some((command) => !command.wait) ? 'pending' : 'none' };
