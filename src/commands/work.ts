@@ -96,7 +96,10 @@ export function workCommands(context: CommandContext): vscode.Disposable[] {
         );
         if (!sure) return undefined;
         const done = await action.restore(turn.id);
-        const next = await tell('information', `Restored ${count(done.files.length, 'file', 'files')}.`, 'Undo');
+        const restored = `Restored ${count(done.files.length, 'file', 'files')}.`;
+        const next = done.held
+          ? await tell('warning', `${restored} What undoes the commits is not committed. ${done.held}`, 'Undo')
+          : await tell('information', restored, 'Undo');
         if (next === 'Undo') await action.restoreTree(turn.id, done.undo);
         return done;
       }),

@@ -39,7 +39,8 @@ export async function commitPaths(git: Git, { state, paths, message, concludes }
     if (concludes) await git.run('commit', '--no-edit', '--cleanup=strip', '--allow-empty');
     else {
       await writeFile(file, message, { mode: 0o600 });
-      const usual = ['commit', '--cleanup=whitespace', `--file=${file}`];
+      // What the user is not to be shown of submodules is part of a commit all the same.
+      const usual = ['-c', 'diff.ignoreSubmodules=none', 'commit', '--cleanup=whitespace', `--file=${file}`];
       // Where nothing else is staged the usual commit is the same, and the one that hooks know best.
       if (others && state.head === undefined) {
         // One that was only ever staged and is deleted now is in neither the index nor HEAD, and git refuses to hear of it.
@@ -131,6 +132,7 @@ export async function lastCommit(git: Git): Promise<{ sha: string; files: Change
     '--raw',
     '--numstat',
     '--no-renames',
+    '--ignore-submodules=none',
     '--pretty=format:%H',
     'HEAD',
     '--',

@@ -201,7 +201,17 @@ export interface ChangedFile {
 export async function difference(git: Git, from: string, to: string): Promise<ChangedFile[]> {
   if (from === to) return [];
   return parseDifference(
-    await git.run('diff-tree', '-r', '-z', '--raw', '--numstat', '--no-renames', `${from}^{tree}`, `${to}^{tree}`),
+    await git.run(
+      'diff-tree',
+      '-r',
+      '-z',
+      '--raw',
+      '--numstat',
+      '--no-renames',
+      '--ignore-submodules=none',
+      `${from}^{tree}`,
+      `${to}^{tree}`,
+    ),
   );
 }
 

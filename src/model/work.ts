@@ -27,6 +27,8 @@ export const commitSchema = z.discriminatedUnion('state', [
     why: z.enum(heldReasons),
     /** The kind of the operation under way. */
     operation: z.string().optional(),
+    /** Which one of its kind it is. */
+    operationId: z.string().optional(),
     /** In conflict, or unreadable. */
     paths: z.array(z.string()).optional(),
     /** The branch that the worktree is on instead; null when it is on none. */

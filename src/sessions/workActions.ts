@@ -66,6 +66,17 @@ export interface RestorePlan {
   turns: Turn[];
 }
 
+/** What going back has done. */
+export interface Restored {
+  /** Tree of the files as they were before: undoes it. */
+  undo: string;
+  files: string[];
+  /** Of the commit that undoes what was committed. */
+  sha?: string;
+  /** Why that commit was not made: the files are back, and stand uncommitted. */
+  held?: string;
+}
+
 export class WorkActions {
   readonly #options: WorkActionsOptions;
   readonly #committing: Committing;
@@ -131,8 +142,10 @@ export class WorkActions {
       if (turn.startTree === null || end === null)
         throw new RefusedError("What this turn changed is not known, so it can't be taken back. Look at the worktree.");
       const found = await worktreeState(git);
-      const operation = turn.commit?.state === 'held' ? turn.commit.operation : undefined;
-      if (operation !== undefined && found.operation?.kind === operation) {
+      const { operation, operationId } = turn.commit?.state === 'held' ? turn.commit : {};
+      // One that somebody has begun since is none of this turn's.
+      const isItsOwn = found.operation?.kind === operation && (operationId === undefined || found.operation?.id === operationId);
+      if (operation !== undefined && isItsOwn) {
         // What a person has solved of it by hand goes with it; it can be found again.
         const half = await snapshot(git, found, links);
         await keep(git, {
@@ -180,12 +193,12 @@ export class WorkActions {
    * Makes the files what they were before a turn began. What was committed since is undone by a commit, the history stays. Returns what
    * undoes it: call `restoreTree` with it.
    */
-  restore(turnId: string): Promise<{ undo: string; files: string[]; sha?: string }> {
+  restore(turnId: string): Promise<Restored> {
     return this.#with(turnId, 'go back', (at) => this.#restoreTo(at, startOf(at.turn), `Restore to before: ${at.session.title}`));
   }
 
   /** Undoes a restore. */
-  restoreTree(turnId: string, tree: string): Promise<{ undo: string; files: string[]; sha?: string }> {
+  restoreTree(turnId: string, tree: string): Promise<Restored> {
     if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(tree)) throw new RefusedError('This is not the id of a tree.');
     return this.#with(turnId, 'go back', (at) => this.#restoreTo(at, tree, `Undo restore to before: ${at.session.title}`));
   }
@@ -204,11 +217,7 @@ export class WorkActions {
     return this.#options.queue.enqueueTurn(turn.sessionId, { prompt, mends: turnId });
   }
 
-  async #restoreTo(
-    { turn, git, links, branch }: AtWork,
-    tree: string,
-    message: string,
-  ): Promise<{ undo: string; files: string[]; sha?: string }> {
+  async #restoreTo({ turn, git, links, branch }: AtWork, tree: string, message: string): Promise<Restored> {
     const state = await worktreeState(git);
     if (state.operation)
       throw new RefusedError(
@@ -245,7 +254,13 @@ export class WorkActions {
       only: new Set(committed),
       message,
     });
-    return { undo, files: files.map(({ path }) => path), ...(commit?.state === 'made' ? { sha: commit.sha } : {}) };
+    const held = heldInWords(commit, branch.name);
+    return {
+      undo,
+      files: files.map(({ path }) => path),
+      ...(commit?.state === 'made' ? { sha: commit.sha } : {}),
+      ...(held === undefined ? {} : { held }),
+    };
   }
 
   /** The content at the end of a turn. One that could not be looked at then is what is there now, as long as nothing ran on the branch since; else null. */

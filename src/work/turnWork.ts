@@ -40,7 +40,7 @@ export async function begin(
   { turnId, title, repository, branch, links, now }: BeginOrder,
 ): Promise<Beginning & { state: WorktreeState }> {
   const state = await stateOf(git, repository);
-  if (!isOnBranch(state, branch)) throw new WorktreeError(offBranch(git.folder, branch, state));
+  if (!isOnBranch(state, branch)) throw new WorktreeError(await offBranch(git, branch, state));
   const before = await snapshot(git, state, links);
   await removeOldIndexes(state.gitFolder, now);
   // What is not in a commit might be collected before the turn ends.
@@ -64,12 +64,15 @@ async function stateOf(git: Git, repository: string): Promise<WorktreeState> {
   return worktreeState(git);
 }
 
-function offBranch(folder: string, branch: string, { branch: other, operation }: WorktreeState): string {
+async function offBranch(git: Git, branch: string, { branch: other, operation }: WorktreeState): Promise<string> {
   const where = other ? `the branch "${other}"` : 'no branch (detached HEAD)';
   const underWay = operation
     ? ` A ${operation.kind} is under way there${operation.branch ? ` (of "${operation.branch}")` : ''}; finish or abort it first.`
     : '';
-  return `The worktree is on ${where} instead of "${branch}".${underWay} Run \`git switch ${branch}\` in ${folder}, then retry.`;
+  // One that is not there any more was renamed, as a rule; to switch to it would be no way out.
+  const isGone = other !== undefined && (await git.commit(`refs/heads/${branch}`)) === undefined;
+  const wayOut = isGone ? `git branch -m ${other} ${branch}` : `git switch ${branch}`;
+  return `The worktree is on ${where} instead of "${branch}"${isGone ? ', which is not there any more' : ''}.${underWay} Run \`${wayOut}\` in ${git.folder}, then retry.`;
 }
 
 /** A turn of the branch whose commit is held. */
@@ -296,7 +299,14 @@ export async function commitWork(
     const wasThere = beginning.operation?.kind === operation.kind && beginning.operation.id === operation.id;
     const isSolved = unsolved.length === 0 && markers.length === 0;
     if (!operation.endsWithCommit || !isSolved || !(wasThere || order.byPerson)) {
-      return { state: 'held', why: 'operation', operation: operation.kind, paths: [...new Set([...unsolved, ...markers])] };
+      const { kind, id } = operation;
+      return {
+        state: 'held',
+        why: 'operation',
+        operation: kind,
+        operationId: id,
+        paths: [...new Set([...unsolved, ...markers])],
+      };
     }
     return commitNow(git, order, state, candidates, true);
   }

@@ -168,7 +168,18 @@ export class Cell {
 
   /** What a commit changed, sorted. */
   pathsOf(sha: string): string[] {
-    return git(this.worktree, 'diff-tree', '--root', '--no-commit-id', '-r', '-z', '--name-only', '--no-renames', sha)
+    return git(
+      this.worktree,
+      'diff-tree',
+      '--root',
+      '--no-commit-id',
+      '-r',
+      '-z',
+      '--name-only',
+      '--no-renames',
+      '--ignore-submodules=none',
+      sha,
+    )
       .split('\0')
       .filter(Boolean)
       .sort();

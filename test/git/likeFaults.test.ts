@@ -343,6 +343,19 @@ describe('git: repositories inside', () => {
       assert.equal(turn.commit?.state, 'made', cell.said(turn));
       assert.deepEqual(cell.pathsOf('HEAD'), ['.gitmodules', 'sub', 'sub/file.txt']);
     }));
+  for (const [what, setting] of [
+    ['a submodule', 'submodule.sub.ignore'],
+    ['all submodules', 'diff.ignoreSubmodules'],
+  ] as const)
+    it(`git is told to look at none of ${what}: a commit in one is in the turn’s all the same`, () =>
+      inCell('with a submodule', async (cell) => {
+        await cell.completed({ kind: 'note', prompt: `git config ${setting} all; echo n > n.txt` });
+        const inside = 'cd sub; echo x >> README.md; git commit --quiet --all -m Inside; cd ..';
+        const turn = await cell.completed({ prompt: `${inside}; echo 1 > one.txt` });
+        cell.assertCommitted(turn, ['one.txt', 'sub']);
+        cell.git('config', '--unset', setting);
+        cell.seeAgain();
+      }));
 });
 
 describe('git: what agents do with it themselves', () => {
@@ -357,6 +370,19 @@ describe('git: what agents do with it themselves', () => {
       );
       assert.equal(cell.git('log', '-1', '--format=%s'), 'Own');
       assert.equal(turn.work?.files, 1);
+    }));
+
+  it('rename the branch: the next turn says how to give it its name back', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.run({ prompt: 'git branch -m renamed' });
+      const { queue } = await cell.owner();
+      await queue.resume(turn.branchId);
+      const next = await cell.run({ prompt: 'echo 1 > one.txt' });
+      assert.equal(next.state, 'failed');
+      assert.match(next.error?.message ?? '', /"b", which is not there any more.*`git branch -m renamed b`/);
+      cell.git('branch', '-m', 'renamed', 'b');
+      await queue.resume(turn.branchId);
+      cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
     }));
 
   it('commit a part: the rest is committed, and all of it is the turn’s work', () =>
@@ -888,6 +914,30 @@ describe('git: going back, in states that nobody thought of', () => {
       const ref = `refs/branchline/discarded/${turn.id}`;
       const kept = git(cell.made.open, 'rev-list', ref).split('\n');
       assert.ok(kept.some((sha) => git(cell.made.open, 'show', `${sha}:shared.txt`) === 'solved by hand'));
+    }));
+
+  it('a discard aborts no operation that was begun after it', () =>
+    inCell('plain', async (cell) => {
+      const turn = await inConflict(cell);
+      cell.git('merge', '--abort');
+      cell.ownBranches.push('third');
+      cell.git('switch', '--quiet', '-c', 'third', 'side');
+      writeFileSync(join(cell.worktree, 'shared.txt'), 'third\n');
+      cell.git('commit', '--quiet', '--all', '--message', 'Third');
+      cell.git('switch', '--quiet', 'b');
+      assert.throws(() => cell.git('merge', '--quiet', 'third'));
+      await (await cell.owner()).work.discard(turn.id);
+      assert.match(cell.git('rev-parse', '--verify', 'MERGE_HEAD'), /^[0-9a-f]{40}$/, 'it is under way still');
+    }));
+
+  it('a hook that refuses the commit which undoes others is told, and the files are back', () =>
+    inCell('plain', async (cell) => {
+      const turn = await cell.completed({ prompt: 'echo more >> README.md' });
+      hook(cell, 'pre-commit', 'echo not on a Friday >&2; exit 1');
+      const done = await (await cell.owner()).work.restore(turn.id);
+      assert.equal(done.sha, undefined);
+      assert.match(done.held ?? '', /not on a Friday/);
+      assert.deepEqual(cell.uncommitted(), ['README.md']);
     }));
 
   it('a discard after the operation was aborted by hand', () =>
