@@ -176,13 +176,16 @@ export class AgentProcess {
         await this.#request('go on', agent.request(methods.agent.session.resume, params));
       else if (this.#capabilities.loadSession) await this.#request('go on', agent.request(methods.agent.session.load, params));
       else if (isFresh) return this.open(null, true);
-      else return { retired: `${program.name} can't continue an earlier conversation. Queue a new session for it instead.` };
+      else
+        return {
+          retired: `${program.name} can't continue an earlier conversation. Queue a new session instead, or go on in one that is told what was said here; the transcript is kept.`,
+        };
       return undefined;
     } catch (error) {
       if (this.hasExited || !isConversationGone((error as Error).cause ?? error)) throw error;
       if (isFresh) return this.open(null, true);
       return {
-        retired: `${program.name} no longer has this conversation (${messageOf(error)}). Queue a new session instead; the transcript is kept.`,
+        retired: `${program.name} no longer has this conversation (${messageOf(error)}). Queue a new session instead, or go on in one that is told what was said here; the transcript is kept.`,
       };
     }
   }

@@ -4,12 +4,18 @@ import * as z from 'zod';
 import { RefusedError } from '../model/errors.ts';
 import { isEnded } from '../model/transitions.ts';
 import type { Turn } from '../model/types.ts';
+import { canGoOnElsewhere, goOnElsewhere } from '../sessions/continuation.ts';
 import { askForText, confirm, tell } from '../surfaces.ts';
 import { type Call, type CommandContext, engineOf, ownerOf, register, turnOf } from './context.ts';
 
 const isHeld = (turn: Turn): boolean => turn.commit?.state === 'held';
 const isLeft = (turn: Turn): boolean => isEnded(turn.state) && (isHeld(turn) || turn.work?.ref !== undefined);
 const hasBegun = (turn: Turn): boolean => isEnded(turn.state) && (turn.startTree ?? turn.startSha) !== null;
+
+const canGoOn = (context: CommandContext, turn: Turn): boolean => {
+  const session = engineOf(context).state.session(turn.sessionId);
+  return session !== undefined && canGoOnElsewhere(turn, session);
+};
 
 const shown = (paths: readonly string[]): string => `${paths.slice(0, 10).join(', ')}${paths.length > 10 ? ', …' : ''}`;
 const count = (n: number, one: string, many: string): string => (n === 1 ? `1 ${one}` : `${n} ${many}`);
@@ -55,6 +61,17 @@ export function workCommands(context: CommandContext): vscode.Disposable[] {
     ),
     register(context, 'letAgentMend', 'turnId', (call) =>
       withTurn(call, isHeld, 'Which commit should the agent make possible?', async (turn) => (await work()).mend(turn.id)),
+    ),
+    register(context, 'goOnInNewSession', 'turnId', (call) =>
+      withTurn(
+        call,
+        (turn) => canGoOn(context, turn),
+        'Which turn should go on in a new session?',
+        async (turn) => {
+          const { state, folder } = engineOf(context);
+          return goOnElsewhere(turn.id, { state, folder, queue: (await ownerOf(context)).queue });
+        },
+      ),
     ),
     register(context, 'discardWork', 'turnId', (call) =>
       withTurn(call, isLeft, 'The work of which turn should be discarded?', async (turn) => {

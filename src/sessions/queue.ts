@@ -28,6 +28,8 @@ export interface NewSession {
   prompt: string;
   title?: string | undefined;
   attachments?: NewAttachment[] | undefined;
+  /** Before all that waits on its branch; a pause by a failure is over with that. */
+  runsNext?: boolean;
 }
 
 export interface QueuedIds {
@@ -90,7 +92,9 @@ export class Queue {
         const branchId = this.#branchFor(tx, repository, name, seen);
         const session = this.#newSession(branchId, input, tx.nextEvent());
         tx.insert('session', session);
-        return { branchId, sessionId: session.id, turnId: this.#addTurn(tx, session, input.prompt, attachments) };
+        const turnId = this.#addTurn(tx, session, input.prompt, attachments);
+        if (input.runsNext) this.#runNext(tx, turnId);
+        return { branchId, sessionId: session.id, turnId };
       });
     } finally {
       this.#namesOnTheirWay.delete(onItsWay);
@@ -125,7 +129,7 @@ export class Queue {
     );
   }
 
-  /** To mend what another turn left is what comes first; the pause that it caused is over with that. */
+  /** What takes the place of a turn that failed comes first; the pause that it caused is over with that. */
   #runNext(tx: Transaction, turnId: string): void {
     const turn = queuedTurn(tx, turnId, 'moved');
     this.#place(

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { isActive, isEnded, isPreparing } from '../model/transitions.ts';
 import type { Branch, Session, Turn } from '../model/types.ts';
+import { canGoOnElsewhere } from '../sessions/continuation.ts';
 import { type QueueSnapshot, waitingFor } from '../sessions/nextTurn.ts';
 import {
   canRetryProvisioning,
@@ -211,6 +212,7 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
       ...(held ? ['held'] : []),
       ...(held || turn.work?.ref !== undefined ? ['left'] : []),
       ...(isEnded(turn.state) && turn.startTree !== null ? ['begun'] : []),
+      ...(canGoOnElsewhere(turn, session) ? ['goOn'] : []),
       ...(turn.startSha ? ['changes'] : []),
       ...(session.closed || session.retired ? [] : ['open']),
     ],

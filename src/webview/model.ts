@@ -3,6 +3,7 @@ import type { Catalog } from '../agents/catalog.ts';
 import { compareRows } from '../model/order.ts';
 import { isActive, isEnded } from '../model/transitions.ts';
 import { type Branch, provisioningSteps, type Session, type Turn, type WaitingReason } from '../model/types.ts';
+import { canGoOnElsewhere } from '../sessions/continuation.ts';
 import { type QueueSnapshot, waitingFor } from '../sessions/nextTurn.ts';
 import {
   stepWords,
@@ -137,6 +138,7 @@ export function rowOf(turn: Turn, context: ModelContext): Row | undefined {
     endedAt: turn.endedAt,
     error: turn.error?.message ?? null,
     held: heldInWords(turn.commit, branch.name) ?? null,
+    canGoOnElsewhere: canGoOnElsewhere(turn, session),
     left: turn.commit?.state === 'held' || turn.work?.ref !== undefined,
     permission: turn.permission,
     unread: session.unread && isEnded(turn.state),

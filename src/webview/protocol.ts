@@ -56,6 +56,8 @@ const rowSchema = z.object({
   held: z.string().nullable(),
   /** Its work is kept, and in no commit of the branch. */
   left: z.boolean(),
+  /** Its conversation is over, and it can be done in a new one. */
+  canGoOnElsewhere: z.boolean(),
   permission: permissionSchema.nullable(),
   unread: z.boolean(),
   /** Queued: may go up or down in its line. */
@@ -155,6 +157,7 @@ export const turnActions = [
   'commit',
   'commitWithMessage',
   'mend',
+  'goOnElsewhere',
   'discard',
   'leave',
   'restoreBefore',

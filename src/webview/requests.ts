@@ -7,6 +7,7 @@ import type { Changes } from '../changes.ts';
 import { messageOf, RefusedError } from '../model/errors.ts';
 import { transcriptMarkdown } from '../model/transcriptMarkdown.ts';
 import { isInside } from '../platform/paths.ts';
+import { goOnElsewhere } from '../sessions/continuation.ts';
 import type { Engine } from '../sessions/engine.ts';
 import { attachmentPath, largestAttachment } from '../store/attachments.ts';
 import { readTranscript, transcriptPath } from '../store/transcripts.ts';
@@ -119,6 +120,8 @@ async function turnAction({ action, turnId }: Of<'turn'>, { engine, changes, und
       return work.commit(turnId);
     case 'mend':
       return work.mend(turnId);
+    case 'goOnElsewhere':
+      return goOnElsewhere(turnId, { state: engine.state, queue, folder: engine.folder });
     case 'leave':
       return queue.resume(engine.state.turn(turnId)?.branchId ?? '');
     case 'commitWithMessage':

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, startTimeOf } from '../../src/platform/processes.ts';
+import { goOnElsewhere } from '../../src/sessions/continuation.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import { startEngine, stoppedAfterEach, testAgent, type TestSettings, turnState, until, untilEnded } from '../support/engines.ts';
 import { git, makeRepository, subjects } from '../support/repositories.ts';
@@ -138,6 +139,44 @@ describe('Agents over ACP', () => {
     assert.match(engine.state.session(sessionId)?.retired ?? '', /no longer has this conversation.*Queue a new session/);
     await assert.rejects(queue.enqueueTurn(sessionId, { prompt: 'say three' }), /Queue a new session/);
     assert.equal(await said(sessionId), 'one\n');
+  });
+
+  it('goes on in a new session where a conversation is lost: told what was said, next in line, with its attachments', async () => {
+    const first = start();
+    const owner = await first.engine.owner();
+    const asked = await owner.queue.enqueue({
+      branch: 'b',
+      kind: 'commit',
+      title: 'Names',
+      prompt: 'edit one.txt 1\nsay the first answer',
+    });
+    await untilEnded(first.engine, asked.turnId);
+    for (const { hostId } of [...owner.hosts.all()]) await owner.hosts.end(hostId);
+    await first.engine.dispose();
+    const { engine } = start('lost');
+    const { queue } = await engine.owner();
+    const attachments = [{ name: 'notes.txt', mimeType: 'text/plain', base64: 'aGVsbG8=' }];
+    const lost = await queue.enqueueTurn(asked.sessionId, { prompt: 'say the second', attachments });
+    const waits = await queue.enqueue({ branch: 'b', kind: 'note', prompt: 'say later' });
+    const where = { state: engine.state, queue, folder: engine.folder };
+    await assert.rejects(goOnElsewhere(asked.turnId, where), /can still be continued/);
+    await untilEnded(engine, lost.turnId);
+    assert.match(engine.state.turn(lost.turnId)?.error?.message ?? '', /go on in one that is told/);
+    const next = await goOnElsewhere(lost.turnId, where);
+    await untilEnded(engine, next.turnId, waits.turnId);
+    assert.ok(
+      (engine.state.turn(next.turnId)?.endedOrder ?? 0) < (engine.state.turn(waits.turnId)?.endedOrder ?? 0),
+      'it came next',
+    );
+    const turn = engine.state.turn(next.turnId);
+    assert.deepEqual([turn?.state, turn?.attachments.map(({ name }) => name)], ['completed', ['notes.txt']]);
+    for (const told of ['edit one.txt 1', 'the first answer', 'Files that were changed: one.txt.'])
+      assert.ok(turn?.prompt.includes(told), turn?.prompt);
+    assert.ok(turn?.prompt.endsWith('## To be done now\nsay the second'));
+    assert.deepEqual(
+      [engine.state.session(next.sessionId)?.title, engine.state.session(next.sessionId)?.kind],
+      ['Names', 'commit'],
+    );
   });
 
   it('commits what the agent left, and its own commits count too', async () => {

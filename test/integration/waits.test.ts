@@ -89,7 +89,12 @@ describe('Agents that can’t work now', () => {
     for (const branch of ['a', 'b', 'c']) ids.push(await queue.enqueue({ branch, kind: 'note', prompt }));
     await until(
       first.engine,
-      () => wait(first) !== undefined && ids.every(({ turnId }) => turnState(first.engine, turnId) === 'queued'),
+      () =>
+        wait(first) !== undefined &&
+        ids.every(
+          ({ turnId, branchId }) =>
+            turnState(first.engine, turnId) === 'queued' && first.engine.state.branch(branchId)?.worktreeState === 'ready',
+        ),
       'all wait',
     );
     await first.engine.dispose();

@@ -51,6 +51,7 @@ export function rowView(row: Row, context: RowContext): TemplateResult {
       ${row.attachments.length > 0 ? html`<span>${icon('attach')} ${row.attachments.length}<span class="visually-hidden"> attachments</span></span>` : nothing}
     </div>
     ${row.error ? html`<p class="problem">${visible(row.error)}</p>` : nothing}
+    ${row.canGoOnElsewhere && !context.readOnly ? html`<div class="controls"><vscode-button secondary @click=${() => context.act('goOnElsewhere', row)}>Go On in a New Session</vscode-button></div>` : nothing}
     ${row.held ? heldView(row, context) : nothing}
     ${row.permission ? html`<div class="permission open" role="group" aria-label="The agent asks: ${visible(row.permission.title)}"><p>${visible(row.permission.title)}</p>${permissionButtons(row.permission)}</div>` : nothing}
   </li>`;

@@ -172,7 +172,8 @@ describe('The work of a turn', () => {
       merge();
       write('own.txt', 'own\n');
     });
-    assert.deepEqual(begun.commit, { state: 'held', why: 'operation', operation: 'merge', paths: ['tracked.txt'] });
+    const operationId = git(worktree, 'rev-parse', 'MERGE_HEAD');
+    assert.deepEqual(begun.commit, { state: 'held', why: 'operation', operation: 'merge', operationId, paths: ['tracked.txt'] });
     const held = [{ turnId: 't1', from: begun.beginning.tree, to: begun.tree }];
     const unsolved = await turn(() => write('more.txt', 'more\n'), { held });
     assert.equal(heldWhy(unsolved), 'operation');
