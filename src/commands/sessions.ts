@@ -4,7 +4,9 @@ import { checkedSession } from '../api.ts';
 import type { QueueSessionInput, QueueTurnInput } from '../apiTypes.ts';
 import { RefusedError } from '../model/errors.ts';
 import { findRepository } from '../git/repository.ts';
-import { pick } from '../surfaces.ts';
+import { shortened } from '../model/inertText.ts';
+import type { QueuedIds } from '../sessions/queue.ts';
+import { pick, tell } from '../surfaces.ts';
 import { openFolders } from '../workspace.ts';
 import { type Call, type CommandContext, engineOf, ownerOf, register } from './context.ts';
 import { askForAgent, askForBranch, askForKind, askForPrompt, askForRepository } from './prompts.ts';
@@ -15,11 +17,7 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
       const input = call.byProgram ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
       if (!input) return undefined;
       const ids = await (await ownerOf(context)).queue.enqueue(input);
-      if (!call.byProgram) {
-        // Requirement 25.
-        void context.tree?.reveal(ids, { focus: false }).then(undefined, () => undefined);
-        void context.timeline.reveal({ branchId: ids.branchId }, { preserveFocus: true });
-      }
+      if (!call.byProgram) void showQueued(context, ids);
       return ids;
     }),
     register(context, 'queueFollowUp', 'sessionId', async (call, second) => {
@@ -40,6 +38,19 @@ export function sessionCommands(context: CommandContext, defaultAgent: () => str
     }),
   ];
 }
+
+/** Shows what was queued where Branchline is in view (requirement 25); else nothing in the window moves, and a toast leads there. */
+async function showQueued(context: CommandContext, ids: QueuedIds): Promise<void> {
+  const show = async () => {
+    await context.tree?.reveal(ids, { focus: false }).then(undefined, () => undefined);
+    await context.timeline.reveal({ branchId: ids.branchId }, { preserveFocus: true });
+  };
+  if (context.tree?.view.visible) return show();
+  const name = context.engine?.state.branch(ids.branchId)?.name ?? '';
+  if (await tell('information', `Queued on ${shortened(name, longestName)}.`, 'Show')) await show();
+}
+
+const longestName = 100;
 
 /** What the person wants queued, asked step by step; undefined when a step is left. */
 async function askForSession(

@@ -105,6 +105,22 @@ describe('The sidebar', () => {
     await window.row(/Note say one, completed/).waitFor();
   });
 
+  it('moves nothing when something else is in view, and says where it was queued (fault U18)', async () => {
+    await window.page.locator('.activitybar a[aria-label^="Explorer"]').click();
+    await window.page.keyboard.press('F1');
+    await window.page.keyboard.type('Branchline: Queue Session');
+    await window.page.keyboard.press('Enter');
+    await window.pick('branch', 'ui/one');
+    await window.pick('kind', 'Note');
+    await window.pick('agent', 'Shell');
+    await window.type('Queue Session on ui/one', 'echo from afar');
+    const toast = window.toast('Queued on ui/one');
+    await toast.waitFor();
+    await window.page.locator('.composite.title', { hasText: 'Explorer' }).waitFor();
+    await toast.getByRole('button', { name: 'Show' }).click();
+    await window.row(/Note echo from afar, completed/).waitFor();
+  });
+
   it('reorders by keyboard, and runs in the order shown (requirements 17, 19)', async () => {
     await queueOn('ui/one', 'Test Agent', 'wait ../go');
     await window.row(/Note wait ..\/go, running/).waitFor();
