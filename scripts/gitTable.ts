@@ -1,6 +1,7 @@
 /**
  * Runs all cells of the table of `test/git` (kinds of repository times operations) and prints it. Usage: npm run test:git [-- NAME ...]
- * NAME is the name of a kind or of an operation, to run those alone. Words of tests that fail follow the table.
+ * NAME is the name of a kind or of an operation, to run those alone. Words of tests that fail follow the table; without a name, all examples
+ * of faults follow, too.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -67,4 +68,12 @@ const missing = rows.some((kind) =>
 );
 const failed = [...results.values()].filter((result) => result === 'FAILED').length;
 console.log(`\n${results.size - failed} ok, ${failed} failed${missing ? ', some were not run' : ''}`);
-process.exit(status === 0 && !missing ? 0 : 1);
+const examples =
+  wanted.length > 0
+    ? 0
+    : spawnSync('mocha', ['--parallel', '--jobs', '2', 'test/git/*aults.test.ts'], {
+        cwd: root,
+        stdio: ['ignore', 'inherit', 'inherit'],
+        env: { ...process.env, BRANCHLINE_WHOLE_TABLE: '1' },
+      }).status;
+process.exit(status === 0 && examples === 0 && !missing ? 0 : 1);

@@ -492,7 +492,7 @@ for (const { name, file, find, replace, tests, rounds = 1 } of mutations) {
     const { status, stdout } = spawnSync('mocha', ['--bail', '--exit', `test/${test}.test.ts`], {
       cwd: copy,
       encoding: 'utf8',
-      env: { ...process.env, BRANCHLINE_ROUNDS: String(rounds) },
+      env: { ...process.env, BRANCHLINE_ROUNDS: String(rounds), BRANCHLINE_WHOLE_TABLE: '1' },
       timeout: 400_000,
       maxBuffer: 1 << 28,
     });

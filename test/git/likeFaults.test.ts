@@ -1,4 +1,7 @@
-/** Other examples of the kinds of fault in `faults.test.ts`: what agents, hooks, configurations and names do besides. */
+/**
+ * Other examples of the kinds of fault in `faults.test.ts`: what agents, hooks, configurations and names do besides. `npm test` has every
+ * third one, `npm run test:git` all.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +17,14 @@ import { git } from '../support/repositories.ts';
 import { removeTemporaryFolders } from '../support/temporaryFolder.ts';
 import { type Cell, inCell } from './cell.ts';
 import { commonFolder, script, writeFiles } from './kinds.ts';
+import { isWhole } from './table.ts';
+
+let examples = 0;
+/** An example, in its turn. */
+function example(title: string, run: () => Promise<void>): void {
+  if (isWhole || examples % 3 === 0) it(title, run);
+  examples += 1;
+}
 
 const hook = (cell: Cell, name: string, ...lines: string[]): string =>
   script(join(commonFolder(cell.made.open), 'hooks', name), ...lines);
@@ -49,7 +60,7 @@ describe('git: operations that stop half-way', () => {
     assert.equal(cell.branch.paused, 'no');
   };
 
-  it('a rebase', () =>
+  example('a rebase', () =>
     inCell('plain', (cell) =>
       heldThenSolved(cell, {
         stop: 'git rebase --quiet side || true',
@@ -57,9 +68,10 @@ describe('git: operations that stop half-way', () => {
         operation: 'rebase',
         solve: 'echo solved > shared.txt; git add shared.txt; GIT_EDITOR=: git rebase --continue',
       }),
-    ));
+    ),
+  );
 
-  it('a cherry-pick, solved in the file alone', () =>
+  example('a cherry-pick, solved in the file alone', () =>
     inCell('plain', (cell) =>
       heldThenSolved(cell, {
         stop: 'git cherry-pick side || true',
@@ -67,9 +79,10 @@ describe('git: operations that stop half-way', () => {
         operation: 'cherry-pick',
         solve: 'echo solved > shared.txt',
       }),
-    ));
+    ),
+  );
 
-  it('a revert', () =>
+  example('a revert', () =>
     inCell('plain', (cell) =>
       heldThenSolved(cell, {
         stop: 'echo more > shared.txt; git commit --quiet --all -m more; git revert --no-edit HEAD^ || true',
@@ -77,40 +90,45 @@ describe('git: operations that stop half-way', () => {
         operation: 'revert',
         solve: 'echo solved > shared.txt; git add shared.txt',
       }),
-    ));
+    ),
+  );
 
-  it('a squash merge, which leaves no trace but the conflict', () =>
+  example('a squash merge, which leaves no trace but the conflict', () =>
     inCell('plain', (cell) =>
       heldThenSolved(cell, { stop: 'git merge --squash side || true', why: 'unmerged', solve: 'echo solved > shared.txt' }),
-    ));
+    ),
+  );
 
-  it('a stash that is popped into a conflict', () =>
+  example('a stash that is popped into a conflict', () =>
     inCell('plain', async (cell) => {
       await heldThenSolved(cell, {
         stop: 'echo stashed > shared.txt; git stash --quiet; echo other > shared.txt; git commit --quiet --all -m other; git stash pop || true',
         why: 'unmerged',
         solve: 'echo solved > shared.txt; git add shared.txt; git stash drop --quiet',
       });
-    }));
+    }),
+  );
 
-  it('a conflict that was added with its marks in it is held; a person may mean it', () =>
+  example('a conflict that was added with its marks in it is held; a person may mean it', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: `${twoSides(cell)}\ngit merge --squash side; git add shared.txt` });
       cell.assertHeld(turn, 'markers', /marks of a conflict in shared\.txt/);
       const { sha } = await (await cell.owner()).work.commit(turn.id);
       assert.match(cell.git('show', `${sha}:shared.txt`), /<<<<<<</);
-    }));
+    }),
+  );
 
-  it('a text about conflicts is a text', () =>
+  example('a text about conflicts is a text', () =>
     inCell('plain', async (cell) => {
       const marks = "printf '<<<<<<< a\\none\\n=======\\ntwo\\n>>>>>>> b\\n' > about.txt";
       const first = await cell.completed({ prompt: marks });
       cell.assertHeld(first, 'markers');
       await (await cell.owner()).work.commit(first.id);
       cell.assertCommitted(await cell.completed({ prompt: 'echo more >> about.txt' }), ['about.txt']);
-    }));
+    }),
+  );
 
-  it('a merge without a conflict that was left for somebody to commit is concluded on a person’s word', () =>
+  example('a merge without a conflict that was left for somebody to commit is concluded on a person’s word', () =>
     inCell('plain', async (cell) => {
       cell.ownBranches.push('side');
       const turn = await cell.completed({
@@ -124,9 +142,10 @@ describe('git: operations that stop half-way', () => {
       const { sha } = await work.commit(turn.id);
       assert.equal(cell.git('log', '-1', '--format=%P', sha).split(' ').length, 2);
       assert.deepEqual(cell.uncommitted(), []);
-    }));
+    }),
+  );
 
-  it('a merge that is discarded is given up as git does it, and what the agent committed itself stays', () =>
+  example('a merge that is discarded is given up as git does it, and what the agent committed itself stays', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: `${twoSides(cell)}\ngit merge side || true` });
       cell.assertHeld(turn, 'operation');
@@ -135,82 +154,92 @@ describe('git: operations that stop half-way', () => {
       assert.deepEqual(cell.uncommitted(), []);
       assert.equal(cell.branch.paused, 'no');
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
-    }));
+    }),
+  );
 
-  it('a removal names what is under way', () =>
+  example('a removal names what is under way', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ kind: 'note', prompt: `${twoSides(cell)}\ngit merge side || true` });
       await assert.rejects((await cell.owner()).removal.remove(turn.branchId, false), /A merge is under way/);
-    }));
+    }),
+  );
 });
 
 describe('git: hooks', () => {
   afterEach(removeTemporaryFolders);
 
-  it('one that reformats and lets through without staging: what it changed is in the commit', () =>
+  example('one that reformats and lets through without staging: what it changed is in the commit', () =>
     inCell('plain', async (cell) => {
       hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
       assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
       assert.equal(cell.git('rev-list', '--count', 'main..HEAD'), '1');
-    }));
+    }),
+  );
 
-  it('one that adds files of its own', () =>
+  example('one that adds files of its own', () =>
     inCell('plain', async (cell) => {
       hook(cell, 'pre-commit', 'git diff --cached --name-only > generated.txt; git add generated.txt');
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
       cell.assertCommitted(turn, ['generated.txt', 'one.txt']);
       assert.equal(turn.work?.files, 2);
       assert.deepEqual(cell.uncommitted(), []);
-    }));
+    }),
+  );
 
-  it('one that changes a file besides and leaves it: that is the turn’s work too, it is told as left and can be committed', () =>
-    inCell('plain', async (cell) => {
-      hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
-      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
-      cell.assertCommitted(turn, ['one.txt']);
-      assert.equal(turn.work?.files, 2);
-      cell.assertKept(turn, ['README.md', 'one.txt']);
-      const session = cell.engine.state.session(turn.sessionId) as Session;
-      const changes = await changesOfTurn(cell.branch, session, turn);
-      assert.deepEqual(changes.files.map(({ path }) => path).sort(), ['README.md', 'one.txt']);
-      hook(cell, 'pre-commit', 'exit 0');
-      const { work } = await cell.owner();
-      await work.commit(turn.id);
-      assert.deepEqual(cell.uncommitted(), []);
-      assert.equal(cell.turn({ turnId: turn.id }).work?.ref, undefined);
-      hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
-      const other = await cell.completed({ prompt: 'echo 2 > two.txt' });
-      assert.deepEqual((await work.discard(other.id)).discarded, ['README.md']);
-      cell.assertCommitted(other, ['two.txt']);
-      assert.deepEqual(cell.uncommitted(), []);
-    }));
+  example(
+    'one that changes a file besides and leaves it: that is the turn’s work too, it is told as left and can be committed',
+    () =>
+      inCell('plain', async (cell) => {
+        hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
+        const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+        cell.assertCommitted(turn, ['one.txt']);
+        assert.equal(turn.work?.files, 2);
+        cell.assertKept(turn, ['README.md', 'one.txt']);
+        const session = cell.engine.state.session(turn.sessionId) as Session;
+        const changes = await changesOfTurn(cell.branch, session, turn);
+        assert.deepEqual(changes.files.map(({ path }) => path).sort(), ['README.md', 'one.txt']);
+        hook(cell, 'pre-commit', 'exit 0');
+        const { work } = await cell.owner();
+        await work.commit(turn.id);
+        assert.deepEqual(cell.uncommitted(), []);
+        assert.equal(cell.turn({ turnId: turn.id }).work?.ref, undefined);
+        hook(cell, 'pre-commit', 'git diff --cached --name-only > README.md');
+        const other = await cell.completed({ prompt: 'echo 2 > two.txt' });
+        assert.deepEqual((await work.discard(other.id)).discarded, ['README.md']);
+        cell.assertCommitted(other, ['two.txt']);
+        assert.deepEqual(cell.uncommitted(), []);
+      }),
+  );
 
-  it('one that reformats beside what another turn left: only the turn’s own paths are taken in', () =>
+  example('one that reformats beside what another turn left: only the turn’s own paths are taken in', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo note >> README.md' });
       hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
       assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
       assert.deepEqual(cell.uncommitted(), ['README.md']);
-    }));
+    }),
+  );
 
-  it('one that writes the message, and one that only looks at it afterwards', () =>
+  example('one that writes the message, and one that only looks at it afterwards', () =>
     inCell('plain', async (cell) => {
       hook(cell, 'prepare-commit-msg', 'echo "TICKET-1: $(cat "$1")" > "$1"');
       hook(cell, 'post-commit', 'echo "told" >&2; exit 1');
       const sha = cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt', title: 'Title' }), ['one.txt']);
       assert.equal(cell.git('log', '-1', '--format=%s', sha), 'TICKET-1: Title');
-    }));
+    }),
+  );
 
-  it('hooks that the repository names and the worktree lacks are told', () =>
+  example('hooks that the repository names and the worktree lacks are told', () =>
     inCell('plain', async (cell) => {
       git(cell.made.open, 'config', 'core.hooksPath', '.husky/_');
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
       assert.equal(cell.branch.preparation?.missingHooks, '.husky/_');
-    }));
+    }),
+  );
 
-  it('a refusal beside what another turn left; the commit is made again when that is still there', () =>
+  example('a refusal beside what another turn left; the commit is made again when that is still there', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo note >> README.md' });
       cell.made.refusal.begin();
@@ -222,9 +251,10 @@ describe('git: hooks', () => {
       cell.assertCommitted(turn, ['one.txt']);
       cell.assertCommitted(await cell.ended(next), ['two.txt']);
       assert.deepEqual(cell.uncommitted(), ['README.md']);
-    }));
+    }),
+  );
 
-  it('a turn whose commit is held keeps its work when the line goes on, and is not in the commit of the next', () =>
+  example('a turn whose commit is held keeps its work when the line goes on, and is not in the commit of the next', () =>
     inCell('plain', async (cell) => {
       cell.made.refusal.begin();
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt; echo more >> README.md' });
@@ -236,9 +266,10 @@ describe('git: hooks', () => {
       assert.equal(cell.turn({ turnId: turn.id }).commit?.state, 'held');
       await (await cell.owner()).work.commit(turn.id);
       cell.assertCommitted(turn, ['README.md', 'one.txt']);
-    }));
+    }),
+  );
 
-  it('without a name and address nothing is committed, and it is told how to set them', () =>
+  example('without a name and address nothing is committed, and it is told how to set them', () =>
     inCell('plain', async (cell) => {
       for (const name of ['user.name', 'user.email']) git(cell.made.open, 'config', '--unset', name);
       git(cell.made.open, 'config', 'user.useConfigOnly', 'true');
@@ -249,7 +280,8 @@ describe('git: hooks', () => {
       git(cell.made.open, 'config', 'user.email', 'ada@example.com');
       await (await cell.owner()).work.commit(turn.id);
       cell.assertCommitted(turn, ['one.txt']);
-    }));
+    }),
+  );
 });
 
 describe('git: repositories inside', () => {
@@ -260,61 +292,68 @@ describe('git: repositories inside', () => {
   const refused = async (cell: Cell, branchId: string, message: RegExp) =>
     assert.rejects((await cell.owner()).removal.remove(branchId, false), message);
 
-  it('two deep: both are told by a removal', () =>
+  example('two deep: both are told by a removal', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: `${makeInner('outer')}; ${makeInner('outer/deep/inner')}; echo 1 > one.txt` });
       cell.assertCommitted(turn, ['one.txt']);
       await refused(cell, turn.branchId, /outer is a repository of its own.*outer\/deep\/inner is a repository of its own/s);
-    }));
+    }),
+  );
 
-  it('in an ignored folder', () =>
+  example('in an ignored folder', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: `echo vendor/ > .gitignore; ${makeInner('vendor/lib')}` });
       cell.assertCommitted(turn, ['.gitignore']);
       await refused(cell, turn.branchId, /vendor\/lib is a repository of its own with 1 commit that is nowhere else/);
-    }));
+    }),
+  );
 
-  it('one without a commit: its files are counted', () =>
+  example('one without a commit: its files are counted', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'mkdir app; cd app; git init --quiet; echo a > a.txt' });
       assert.equal(turn.commit, null);
       assert.deepEqual(turn.work?.inner, ['app']);
       await refused(cell, turn.branchId, /app is a repository of its own with 1 uncommitted file/);
-    }));
+    }),
+  );
 
-  it('one that the agent added itself is never committed as a hull by us', () =>
+  example('one that the agent added itself is never committed as a hull by us', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: `${makeInner('app')}; echo 1 > one.txt; git add --all` });
       assert.notEqual(turn.commit, null);
       if (turn.commit?.state === 'made') assert.deepEqual(cell.pathsOf(turn.commit.sha), ['one.txt']);
       await refused(cell, turn.branchId, /app is a repository of its own/);
-    }));
+    }),
+  );
 
-  it('one that the agent committed itself is counted', () =>
+  example('one that the agent committed itself is counted', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: `${makeInner('app')}; git add app; git commit --quiet -m Hull` });
       await refused(cell, turn.branchId, /app is a repository of its own with 1 commit that is nowhere else/);
-    }));
+    }),
+  );
 
-  it('a submodule that the agent added is committed as one', () =>
+  example('a submodule that the agent added is committed as one', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({
         prompt: `git -c protocol.file.allow=always submodule --quiet add --name other '${cell.beside('inner')}' other`,
       });
       cell.assertCommitted(turn, ['.gitmodules', 'other']);
       assert.equal(turn.work?.inner, undefined);
-    }));
+    }),
+  );
 
-  it('a commit in a submodule that only this worktree has is counted, also when the branch records it', () =>
+  example('a commit in a submodule that only this worktree has is counted, also when the branch records it', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({
         prompt: `cd sub; echo x >> README.md; git ${identity} commit --quiet --all -m Inside`,
       });
       cell.assertCommitted(turn, ['sub']);
       await refused(cell, turn.branchId, /sub is a repository of its own with 1 commit that is nowhere else/);
-    }));
+    }),
+  );
 
-  it('releases that a clone has by their tags alone are elsewhere; what was committed here is not, also under a tag', () =>
+  example('releases that a clone has by their tags alone are elsewhere; what was committed here is not, also under a tag', () =>
     inCell('plain', async (cell) => {
       const upstream = cell.beside('upstream');
       const commit = `git ${identity} commit --quiet --allow-empty -m`;
@@ -335,19 +374,21 @@ describe('git: repositories inside', () => {
       await refused(cell, turn.branchId, /build\/whole is a repository of its own with 1 commit that is nowhere else/);
       await cell.followUp(turn, `cd build/shallow; git remote remove origin`);
       await refused(cell, turn.branchId, /build\/shallow is a repository of its own with 1 commit that is nowhere else/);
-    }));
+    }),
+  );
 
-  it('a submodule that became a folder of files, and back', () =>
+  example('a submodule that became a folder of files, and back', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({ prompt: 'git rm --quiet -f sub; rm -rf sub; mkdir sub; echo f > sub/file.txt' });
       assert.equal(turn.commit?.state, 'made', cell.said(turn));
       assert.deepEqual(cell.pathsOf('HEAD'), ['.gitmodules', 'sub', 'sub/file.txt']);
-    }));
+    }),
+  );
   for (const [what, setting] of [
     ['a submodule', 'submodule.sub.ignore'],
     ['all submodules', 'diff.ignoreSubmodules'],
   ] as const)
-    it(`git is told to look at none of ${what}: a commit in one is in the turn’s all the same`, () =>
+    example(`git is told to look at none of ${what}: a commit in one is in the turn’s all the same`, () =>
       inCell('with a submodule', async (cell) => {
         await cell.completed({ kind: 'note', prompt: `git config ${setting} all; echo n > n.txt` });
         const inside = 'cd sub; echo x >> README.md; git commit --quiet --all -m Inside; cd ..';
@@ -355,13 +396,14 @@ describe('git: repositories inside', () => {
         cell.assertCommitted(turn, ['one.txt', 'sub']);
         cell.git('config', '--unset', setting);
         cell.seeAgain();
-      }));
+      }),
+    );
 });
 
 describe('git: what agents do with it themselves', () => {
   afterEach(removeTemporaryFolders);
 
-  it('commit all of it: no second commit is made, and theirs is the turn’s', () =>
+  example('commit all of it: no second commit is made, and theirs is the turn’s', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git add .; git commit --quiet -m Own' });
       assert.deepEqual(
@@ -370,9 +412,10 @@ describe('git: what agents do with it themselves', () => {
       );
       assert.equal(cell.git('log', '-1', '--format=%s'), 'Own');
       assert.equal(turn.work?.files, 1);
-    }));
+    }),
+  );
 
-  it('rename the branch: the next turn says how to give it its name back', () =>
+  example('rename the branch: the next turn says how to give it its name back', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.run({ prompt: 'git branch -m renamed' });
       const { queue } = await cell.owner();
@@ -383,9 +426,10 @@ describe('git: what agents do with it themselves', () => {
       cell.git('branch', '-m', 'renamed', 'b');
       await queue.resume(turn.branchId);
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
-    }));
+    }),
+  );
 
-  it('commit a part: the rest is committed, and all of it is the turn’s work', () =>
+  example('commit a part: the rest is committed, and all of it is the turn’s work', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         title: 'Rest',
@@ -394,41 +438,46 @@ describe('git: what agents do with it themselves', () => {
       cell.assertCommitted(turn, ['one.txt', 'two.txt']);
       assert.deepEqual(cell.git('log', '-2', '--format=%s').split('\n'), ['Rest', 'Own']);
       assert.equal(turn.work?.files, 2);
-    }));
+    }),
+  );
 
-  it('make an empty commit', () =>
+  example('make an empty commit', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'git commit --quiet --allow-empty -m Empty' });
       assert.deepEqual(turn.commit, { state: 'made', sha: cell.git('rev-parse', 'HEAD'), files: 0 });
-    }));
+    }),
+  );
 
-  it('amend the commit of the turn before', () =>
+  example('amend the commit of the turn before', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ prompt: 'echo 1 > one.txt', title: 'One' });
       const turn = await cell.completed({ prompt: 'echo 2 > two.txt; git add .; git commit --quiet --amend --no-edit' });
       assert.equal(turn.commit?.state, 'made');
       assert.equal(turn.work?.files, 1);
       assert.deepEqual(cell.pathsOf('HEAD'), ['one.txt', 'two.txt']);
-    }));
+    }),
+  );
 
-  it('take back the last commit and leave its content: it is committed anew, nothing is left over', () =>
+  example('take back the last commit and leave its content: it is committed anew, nothing is left over', () =>
     inCell('plain', async (cell) => {
       for (const name of ['one', 'two']) await cell.completed({ prompt: `echo ${name} > ${name}.txt`, title: name });
       const turn = await cell.completed({ prompt: 'git reset --soft HEAD~2', title: 'Squashed' });
       cell.assertCommitted(turn, ['one.txt', 'two.txt']);
       assert.equal(cell.git('log', 'main..HEAD', '--format=%s'), 'Squashed');
       assert.deepEqual(cell.uncommitted(), []);
-    }));
+    }),
+  );
 
-  it('take back the last commit beside what a note left: that stays out of the new one', () =>
+  example('take back the last commit beside what a note left: that stays out of the new one', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ prompt: 'echo 1 > one.txt' });
       await cell.completed({ kind: 'note', prompt: 'echo note > note.txt; echo note >> README.md' });
       cell.assertCommitted(await cell.completed({ prompt: 'git reset --quiet HEAD~1' }), ['one.txt']);
       assert.deepEqual(cell.uncommitted(), ['README.md', 'note.txt']);
-    }));
+    }),
+  );
 
-  it('throw away the last commit', () =>
+  example('throw away the last commit', () =>
     inCell('plain', async (cell) => {
       const first = await cell.completed({ prompt: 'echo 1 > one.txt' });
       const turn = await cell.completed({ prompt: 'git reset --quiet --hard HEAD~1' });
@@ -438,16 +487,18 @@ describe('git: what agents do with it themselves', () => {
       await work.restore(turn.id);
       assert.equal(inWorktree(cell, 'one.txt'), '1\n', 'going back to before it brings the files back');
       assert.ok(first.endSha);
-    }));
+    }),
+  );
 
-  it('stash: what a turn stashed away is no work of it, what it pops is', () =>
+  example('stash: what a turn stashed away is no work of it, what it pops is', () =>
     inCell('plain', async (cell) => {
       const first = await cell.completed({ prompt: 'echo more >> README.md; git stash --quiet' });
       assert.equal(first.commit, null);
       cell.assertCommitted(await cell.completed({ prompt: 'git stash pop --quiet' }), ['README.md']);
-    }));
+    }),
+  );
 
-  it('stage some and leave the rest: all of it is committed', () =>
+  example('stage some and leave the rest: all of it is committed', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         prompt: 'echo 1 > one.txt; git add one.txt; echo 2 >> one.txt; echo more >> README.md; git add -N .; echo n > new.txt',
@@ -455,9 +506,10 @@ describe('git: what agents do with it themselves', () => {
       cell.assertCommitted(turn, ['README.md', 'new.txt', 'one.txt']);
       assert.equal(cell.git('show', 'HEAD:one.txt'), '1\n2');
       assert.deepEqual(cell.uncommitted(), []);
-    }));
+    }),
+  );
 
-  it('delete what an earlier turn had only staged, beside what another one has staged', () =>
+  example('delete what an earlier turn had only staged, beside what another one has staged', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo n > note.txt; echo g > passing.txt; git add note.txt passing.txt' });
       const turn = await cell.completed({ prompt: 'rm passing.txt; echo 1 > one.txt' });
@@ -467,9 +519,10 @@ describe('git: what agents do with it themselves', () => {
       const alone = await cell.completed({ prompt: 'rm passing.txt' });
       assert.equal(alone.commit, null, cell.said(alone));
       assert.deepEqual(cell.uncommitted(), ['note.txt']);
-    }));
+    }),
+  );
 
-  it('switch to another branch and commit there: held, and nothing of ours is on the wrong one', () =>
+  example('switch to another branch and commit there: held, and nothing of ours is on the wrong one', () =>
     inCell('plain', async (cell) => {
       cell.ownBranches.push('elsewhere');
       const turn = await cell.completed({
@@ -478,9 +531,10 @@ describe('git: what agents do with it themselves', () => {
       cell.assertHeld(turn, 'left', /left the branch "b".*"elsewhere"/);
       assert.equal(cell.git('log', 'b..elsewhere', '--format=%s'), 'Own');
       cell.assertKept(turn, ['one.txt', 'two.txt']);
-    }));
+    }),
+  );
 
-  it('detach HEAD and commit: what no branch has is under the turn’s ref', () =>
+  example('detach HEAD and commit: what no branch has is under the turn’s ref', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         prompt: 'git switch --quiet --detach; echo 1 > one.txt; git add .; git commit --quiet -m Alone',
@@ -491,9 +545,10 @@ describe('git: what agents do with it themselves', () => {
       await assert.rejects(removal.remove(turn.branchId, false), /1 commit is on no branch/);
       await removal.remove(turn.branchId, true);
       assert.equal(git(cell.made.open, 'show', `${turn.work?.ref}:one.txt`), '1');
-    }));
+    }),
+  );
 
-  it('collect garbage: what turns left can be looked at and gone back to all the same', () =>
+  example('collect garbage: what turns left can be looked at and gone back to all the same', () =>
     inCell('plain', async (cell) => {
       const note = await cell.completed({ kind: 'note', prompt: 'echo note > note.txt; echo more >> README.md' });
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git gc --quiet --prune=now' });
@@ -517,18 +572,20 @@ describe('git: what agents do with it themselves', () => {
       await work.restore(turn.id);
       assert.equal(inWorktree(cell, 'note.txt'), 'note\n');
       assert.ok(!existsSync(join(cell.worktree, 'one.txt')));
-    }));
+    }),
+  );
 
-  it('delete the .git file: the turn says that its work is not committed, and loses none of it', () =>
+  example('delete the .git file: the turn says that its work is not committed, and loses none of it', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.run({ prompt: 'echo 1 > one.txt; rm .git' });
       assert.equal(inWorktree(cell, 'one.txt'), '1\n');
       const { commit } = cell.turn({ turnId: turn.id });
       if (commit?.state === 'made') cell.assertCommitted(turn, ['one.txt']);
       else assert.match(cell.said(turn) ?? turn.error?.message ?? 'nothing', /not a worktree.*any more|work is in the worktree/);
-    }));
+    }),
+  );
 
-  it('make another repository of the worktree: nothing is committed to it, and the turn says so', () =>
+  example('make another repository of the worktree: nothing is committed to it, and the turn says so', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.run({ prompt: 'echo 1 > one.txt; rm .git; git init --quiet --initial-branch=b' });
       assert.equal(inWorktree(cell, 'one.txt'), '1\n');
@@ -539,18 +596,20 @@ describe('git: what agents do with it themselves', () => {
       assert.equal(next.state, 'failed');
       assert.match(next.error?.message ?? '', /is not a worktree of this repository any more\. Move that folder away and retry/);
       assert.ok(!existsSync(join(cell.worktree, 'two.txt')));
-    }));
+    }),
+  );
 
-  it('delete the worktree: the turn ends, and the next one has it made again', () =>
+  example('delete the worktree: the turn ends, and the next one has it made again', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ prompt: 'echo 1 > one.txt' });
       await cell.run({ prompt: 'rm -rf "$PWD"' });
       const { queue } = await cell.owner();
       if (cell.branch.paused !== 'no') await queue.resume(cell.branch.id);
       cell.assertCommitted(await cell.completed({ prompt: 'test -e one.txt; echo 2 > two.txt' }), ['two.txt']);
-    }));
+    }),
+  );
 
-  it('leave a lock on the index: the commit is held, and made again when it is gone', () =>
+  example('leave a lock on the index: the commit is held, and made again when it is gone', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt; touch "$(git rev-parse --git-dir)/index.lock"' });
       cell.assertHeld(turn, 'refused', /index\.lock/);
@@ -558,13 +617,14 @@ describe('git: what agents do with it themselves', () => {
       rmSync(cell.git('rev-parse', '--git-path', 'index.lock'));
       await (await cell.owner()).work.retry(turn.id);
       cell.assertCommitted(turn, ['one.txt']);
-    }));
+    }),
+  );
 });
 
 describe('git: paths and contents', () => {
   afterEach(removeTemporaryFolders);
 
-  it('names with odd characters are names: pathspec magic, globs, options, quotes, line feeds, spaces at the end', () =>
+  example('names with odd characters are names: pathspec magic, globs, options, quotes, line feeds, spaces at the end', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo note > note.txt' }); // So that the commit names its paths.
       const names = [
@@ -595,17 +655,19 @@ describe('git: paths and contents', () => {
       });
       cell.assertCommitted(turn, names);
       assert.deepEqual(cell.uncommitted(), ['note.txt']);
-    }));
+    }),
+  );
 
-  it('a name that is no UTF-8 is committed, or told; never left out in silence', () =>
+  example('a name that is no UTF-8 is committed, or told; never left out in silence', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'printf x > "$(printf \'bad\\377.txt\')"; echo 1 > one.txt' });
       const left = cell.git('status', '--porcelain');
       if (turn.commit?.state === 'made') assert.equal(left, '', 'all of it is committed');
       else assert.match(cell.said(turn) ?? 'nothing', /bad/);
-    }));
+    }),
+  );
 
-  it('files become folders, folders become files, files become links and back', () =>
+  example('files become folders, folders become files, files become links and back', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         prompt:
@@ -617,9 +679,10 @@ describe('git: paths and contents', () => {
       assert.equal(inWorktree(cell, 'a/one.txt'), 'one\n');
       assert.equal(inWorktree(cell, 'README.md'), '# Sample\n\nof a repository\n');
       assert.deepEqual(cell.uncommitted(), []);
-    }));
+    }),
+  );
 
-  it('the same left by a note is discarded, and nothing is followed through a link', () =>
+  example('the same left by a note is discarded, and nothing is followed through a link', () =>
     inCell('plain', async (cell) => {
       const outside = cell.beside('outside');
       writeFiles(outside, { 'one.txt': 'outside\n' });
@@ -631,24 +694,27 @@ describe('git: paths and contents', () => {
       assert.deepEqual(cell.uncommitted(), []);
       assert.equal(readFileSync(join(outside, 'one.txt'), 'utf8'), 'outside\n');
       assert.equal(inWorktree(cell, 'a/one.txt'), 'one\n');
-    }));
+    }),
+  );
 
-  it('a change of mode alone', () =>
+  example('a change of mode alone', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'chmod +x README.md' });
       cell.assertCommitted(turn, ['README.md']);
       assert.match(cell.git('ls-tree', 'HEAD', 'README.md'), /^100755/);
       await (await cell.owner()).work.restore(turn.id);
       assert.match(cell.git('ls-tree', 'HEAD', 'README.md'), /^100644/);
-    }));
+    }),
+  );
 
-  it('a rename, in letters of another case too', () =>
+  example('a rename, in letters of another case too', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'mv README.md readme.md; git mv shared.txt Shared.txt' });
       cell.assertCommitted(turn, ['README.md', 'Shared.txt', 'readme.md', 'shared.txt']);
-    }));
+    }),
+  );
 
-  it('a file that is changed in the second of its commit, to as many letters, is looked at', () =>
+  example('a file that is changed in the second of its commit, to as many letters, is looked at', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'true' });
       const file = join(cell.worktree, 'README.md');
@@ -664,9 +730,10 @@ describe('git: paths and contents', () => {
       await delay(1_100); // A copy of the index is of a later second than the file.
       const turn = await cell.completed({ kind: 'note', prompt: 'echo x > x.txt' });
       assert.equal(cell.git('show', `${turn.startTree}:README.md`), 'bbbb');
-    }));
+    }),
+  );
 
-  it('other ends of lines alone are no loss; other words are', () =>
+  example('other ends of lines alone are no loss; other words are', () =>
     inCell('plain', async (cell) => {
       cell.assertCommitted(await cell.completed({ prompt: 'echo "*.md text" > .gitattributes' }), ['.gitattributes']);
       const note = await cell.completed({ kind: 'note', prompt: "sed -i 's/$/\\r/' README.md" });
@@ -675,9 +742,10 @@ describe('git: paths and contents', () => {
       assert.deepEqual((await removal.atRisk(note.branchId)).uncommitted, []);
       await cell.followUp(note, 'echo more >> README.md; echo x > new.txt');
       assert.deepEqual((await removal.atRisk(note.branchId)).uncommitted, ['README.md', 'new.txt']);
-    }));
+    }),
+  );
 
-  it('thousands of changed files, beside what another turn left', () =>
+  example('thousands of changed files, beside what another turn left', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo note > note.txt' });
       const many = 5_000;
@@ -688,17 +756,19 @@ describe('git: paths and contents', () => {
       assert.equal(turn.work?.files, many);
       assert.equal(cell.pathsOf('HEAD').length, many);
       assert.deepEqual(cell.uncommitted(), ['note.txt']);
-    }));
+    }),
+  );
 
-  it('files that were ignored and are not any more, and the other way round', () =>
+  example('files that were ignored and are not any more, and the other way round', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: 'echo x > debug.log' });
       const turn = await cell.completed({ prompt: 'echo "gone.txt" > .gitignore; echo more >> gone.txt' });
       const sha = cell.assertCommitted(turn, ['.gitignore', 'debug.log', 'gone.txt']);
       assert.equal(cell.git('show', `${sha}:gone.txt`), 'to be deleted\nmore');
-    }));
+    }),
+  );
 
-  it('a filter that refuses a file: the commit is held with its words, the work is kept', () =>
+  example('a filter that refuses a file: the commit is held with its words, the work is kept', () =>
     inCell('plain', async (cell) => {
       git(cell.made.open, 'config', 'filter.strict.clean', 'echo "no key" >&2; exit 1');
       git(cell.made.open, 'config', 'filter.strict.required', 'true');
@@ -708,13 +778,14 @@ describe('git: paths and contents', () => {
       git(cell.made.open, 'config', 'filter.strict.clean', 'cat');
       await (await cell.owner()).work.commit(turn.id);
       cell.assertCommitted(turn, ['.gitattributes', 'a.key']);
-    }));
+    }),
+  );
 });
 
 describe('git: environments and configurations', () => {
   afterEach(removeTemporaryFolders);
 
-  it('who wrote another commit, from a VS Code that `git commit` started as its editor, is not who writes ours', () =>
+  example('who wrote another commit, from a VS Code that `git commit` started as its editor, is not who writes ours', () =>
     inCell('plain', async (cell) => {
       cell.setEnvironment({
         GIT_AUTHOR_NAME: 'Mallory',
@@ -727,22 +798,25 @@ describe('git: environments and configurations', () => {
       const sha = cell.assertCommitted(turn, ['one.txt']);
       assert.equal(cell.git('log', '-1', '--format=%an', sha), 'Ada');
       assert.notEqual(cell.git('log', '-1', '--format=%at', sha), '1000000000');
-    }));
+    }),
+  );
 
-  it('a name and address that the user sets in the environment are theirs', () =>
+  example('a name and address that the user sets in the environment are theirs', () =>
     inCell('plain', async (cell) => {
       cell.setEnvironment({ GIT_AUTHOR_NAME: 'Grace', GIT_AUTHOR_EMAIL: 'grace@example.com' });
       const sha = cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
       assert.equal(cell.git('log', '-1', '--format=%an %ae', sha), 'Grace grace@example.com');
-    }));
+    }),
+  );
 
-  it('a trace of git’s that is on says nothing that we take for an answer', () =>
+  example('a trace of git’s that is on says nothing that we take for an answer', () =>
     inCell('plain', async (cell) => {
       cell.setEnvironment({ GIT_TRACE: '1', GIT_TRACE_SETUP: '2', GIT_CURL_VERBOSE: '1' });
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
-    }));
+    }),
+  );
 
-  it('a title that begins like a comment or an option is the title', () =>
+  example('a title that begins like a comment or an option is the title', () =>
     inCell('plain', async (cell) => {
       for (const [index, title] of ['# 12: the title', '--amend', '-m x'].entries()) {
         const sha = cell.assertCommitted(await cell.completed({ title, prompt: `echo ${index} > ${index}.txt` }), [
@@ -751,9 +825,10 @@ describe('git: environments and configurations', () => {
         assert.equal(cell.git('log', '-1', '--format=%s', sha), title);
       }
       assert.equal(cell.git('rev-list', '--count', 'main..HEAD'), '3');
-    }));
+    }),
+  );
 
-  it('an agent’s question beside its work: the commit waits for the answer, and has all of it', () =>
+  example('an agent’s question beside its work: the commit waits for the answer, and has all of it', () =>
     inCell(
       'plain',
       async (cell) => {
@@ -763,22 +838,24 @@ describe('git: environments and configurations', () => {
         cell.assertCommitted(await cell.ended(ids), ['one.txt', 'two.txt']);
       },
       { agents: { test: testAgent }, defaultAgent: 'test' },
-    ));
+    ),
+  );
 
-  it('two windows with a storage each on one branch: each turn’s commit has its own work alone', () =>
+  example('two windows with a storage each on one branch: each turn’s commit has its own work alone', () =>
     inCell('plain', async (cell) => {
       const first = await cell.completed({ prompt: 'echo 1 > one.txt' });
       cell.assertCommitted(first, ['one.txt']);
       writeFileSync(join(cell.worktree, 'by hand.txt'), 'x\n'); // Somebody works in it besides.
       cell.assertCommitted(await cell.completed({ prompt: 'echo 2 > two.txt' }), ['two.txt']);
       assert.deepEqual(cell.uncommitted(), ['by hand.txt']);
-    }));
+    }),
+  );
 });
 
 describe('git: what stands where a file was', () => {
   afterEach(removeTemporaryFolders);
 
-  it('a pipe that nobody writes to: nothing waits for it, it is told, and the rest is kept', () =>
+  example('a pipe that nobody writes to: nothing waits for it, it is told, and the rest is kept', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'rm README.md; mkfifo README.md; echo 1 > one.txt' });
       const { paths } = cell.assertHeld(turn, 'unreadable');
@@ -788,7 +865,8 @@ describe('git: what stands where a file was', () => {
       cell.git('checkout', '--quiet', 'README.md');
       await (await cell.owner()).work.commit(turn.id);
       cell.assertCommitted(turn, ['one.txt']);
-    }));
+    }),
+  );
 
   const staged = 'echo n > n.txt; git add n.txt';
   for (const [what, prompt, paths] of [
@@ -806,38 +884,42 @@ describe('git: what stands where a file was', () => {
       ['.gitignore', 'shared.txt'],
     ],
   ] as const) {
-    it(`${what} is committed`, () =>
+    example(`${what} is committed`, () =>
       inCell('plain', async (cell) => {
         cell.assertCommitted(await cell.completed({ prompt }), paths);
-      }));
+      }),
+    );
 
-    it(`${what} is committed beside what a note has staged`, () =>
+    example(`${what} is committed beside what a note has staged`, () =>
       inCell('plain', async (cell) => {
         await cell.completed({ kind: 'note', prompt: staged });
         cell.assertCommitted(await cell.completed({ prompt }), paths);
         assert.equal(cell.git('status', '--porcelain'), 'A  n.txt');
-      }));
+      }),
+    );
   }
 
   for (const kind of ['unborn', 'sparse', 'split index, caches on'])
-    it(`what a note has staged stays out of the next commit: ${kind}`, () =>
+    example(`what a note has staged stays out of the next commit: ${kind}`, () =>
       inCell(kind, async (cell) => {
         await cell.completed({ kind: 'note', prompt: staged });
         const { script: more, paths } = cell.also('x');
         cell.assertCommitted(await cell.completed({ prompt: `echo 1 > one.txt; ${more}` }), ['one.txt', ...paths]);
         assert.match(cell.git('status', '--porcelain'), /^A {2}n\.txt$/m);
-      }));
+      }),
+    );
 
-  it('what a note has staged is in no commit that a hook’s changes are taken into', () =>
+  example('what a note has staged is in no commit that a hook’s changes are taken into', () =>
     inCell('plain', async (cell) => {
       await cell.completed({ kind: 'note', prompt: staged });
       hook(cell, 'pre-commit', 'grep -q formatted one.txt || echo formatted >> one.txt');
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > one.txt' }), ['one.txt']);
       assert.equal(cell.git('show', 'HEAD:one.txt'), '1\nformatted');
       assert.equal(cell.git('status', '--porcelain'), 'A  n.txt');
-    }));
+    }),
+  );
 
-  it('a new file that vanishes while the work is looked at holds nothing', () =>
+  example('a new file that vanishes while the work is looked at holds nothing', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ kind: 'note', prompt: 'echo 1 > one.txt; echo 2 > two.txt' });
       const folder = new Git(cell.worktree);
@@ -846,13 +928,14 @@ describe('git: what stands where a file was', () => {
       assert.deepEqual(await stage(folder, changed, { raw: false }), []);
       assert.equal(cell.git('status', '--porcelain'), 'A  one.txt');
       assert.ok(turn.work?.ref);
-    }));
+    }),
+  );
 });
 
 describe('git: going back, in states that nobody thought of', () => {
   afterEach(removeTemporaryFolders);
 
-  it('a file that is ignored by now is not written over', () =>
+  example('a file that is ignored by now is not written over', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         prompt: 'git rm --quiet --cached shared.txt; echo shared.txt >> .gitignore; echo precious > shared.txt',
@@ -863,9 +946,10 @@ describe('git: going back, in states that nobody thought of', () => {
       rmSync(join(cell.worktree, 'shared.txt'));
       await work.restore(turn.id);
       assert.equal(inWorktree(cell, 'shared.txt'), 'one\ntwo\nthree\n');
-    }));
+    }),
+  );
 
-  it('nor is one by a discard', () =>
+  example('nor is one by a discard', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         kind: 'note',
@@ -874,9 +958,10 @@ describe('git: going back, in states that nobody thought of', () => {
       const { work } = await cell.owner();
       assert.deepEqual(await work.discard(turn.id), { discarded: ['.gitignore'], kept: ['shared.txt'] });
       assert.equal(inWorktree(cell, 'shared.txt'), 'precious\n');
-    }));
+    }),
+  );
 
-  it('a folder with something ignored in it does not make room for the file that it replaced', () =>
+  example('a folder with something ignored in it does not make room for the file that it replaced', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({
         prompt: 'rm shared.txt; mkdir shared.txt; echo 1 > shared.txt/one; echo precious > shared.txt/x.log',
@@ -887,9 +972,10 @@ describe('git: going back, in states that nobody thought of', () => {
       rmSync(join(cell.worktree, 'shared.txt/x.log'));
       await work.restore(turn.id);
       assert.equal(inWorktree(cell, 'shared.txt'), 'one\ntwo\nthree\n');
-    }));
+    }),
+  );
 
-  it('on another branch nothing is written: it says how to get back', () =>
+  example('on another branch nothing is written: it says how to get back', () =>
     inCell('plain', async (cell) => {
       cell.ownBranches.push('elsewhere');
       const turn = await cell.completed({ prompt: 'echo 1 > one.txt; git switch --quiet -c elsewhere; echo more >> README.md' });
@@ -901,11 +987,12 @@ describe('git: going back, in states that nobody thought of', () => {
       cell.git('switch', '--quiet', 'b');
       await work.restore(turn.id);
       assert.deepEqual(cell.uncommitted(), []);
-    }));
+    }),
+  );
 
   const inConflict = (cell: Cell) => cell.completed({ prompt: `${twoSides(cell)}\ngit merge side || true` });
 
-  it('a discard keeps what was solved by hand in the operation that it aborts', () =>
+  example('a discard keeps what was solved by hand in the operation that it aborts', () =>
     inCell('plain', async (cell) => {
       const turn = await inConflict(cell);
       writeFileSync(join(cell.worktree, 'shared.txt'), 'solved by hand\n');
@@ -914,9 +1001,10 @@ describe('git: going back, in states that nobody thought of', () => {
       const ref = `refs/branchline/discarded/${turn.id}`;
       const kept = git(cell.made.open, 'rev-list', ref).split('\n');
       assert.ok(kept.some((sha) => git(cell.made.open, 'show', `${sha}:shared.txt`) === 'solved by hand'));
-    }));
+    }),
+  );
 
-  it('a discard aborts no operation that was begun after it', () =>
+  example('a discard aborts no operation that was begun after it', () =>
     inCell('plain', async (cell) => {
       const turn = await inConflict(cell);
       cell.git('merge', '--abort');
@@ -928,9 +1016,10 @@ describe('git: going back, in states that nobody thought of', () => {
       assert.throws(() => cell.git('merge', '--quiet', 'third'));
       await (await cell.owner()).work.discard(turn.id);
       assert.match(cell.git('rev-parse', '--verify', 'MERGE_HEAD'), /^[0-9a-f]{40}$/, 'it is under way still');
-    }));
+    }),
+  );
 
-  it('a hook that refuses the commit which undoes others is told, and the files are back', () =>
+  example('a hook that refuses the commit which undoes others is told, and the files are back', () =>
     inCell('plain', async (cell) => {
       const turn = await cell.completed({ prompt: 'echo more >> README.md' });
       hook(cell, 'pre-commit', 'echo not on a Friday >&2; exit 1');
@@ -938,22 +1027,24 @@ describe('git: going back, in states that nobody thought of', () => {
       assert.equal(done.sha, undefined);
       assert.match(done.held ?? '', /not on a Friday/);
       assert.deepEqual(cell.uncommitted(), ['README.md']);
-    }));
+    }),
+  );
 
-  it('a discard after the operation was aborted by hand', () =>
+  example('a discard after the operation was aborted by hand', () =>
     inCell('plain', async (cell) => {
       const turn = await inConflict(cell);
       cell.git('merge', '--abort');
       await (await cell.owner()).work.discard(turn.id);
       assert.equal(cell.turn({ turnId: turn.id }).commit, null);
       assert.equal(cell.branch.paused, 'no');
-    }));
+    }),
+  );
 });
 
 describe('git: names that mean something to git', () => {
   afterEach(removeTemporaryFolders);
 
-  it('a file called HEAD', () =>
+  example('a file called HEAD', () =>
     inCell('plain', async (cell) => {
       cell.assertCommitted(await cell.completed({ prompt: 'echo 1 > HEAD' }), ['HEAD']);
       await cell.completed({ kind: 'note', prompt: 'echo n > n.txt; git add n.txt' });
@@ -962,14 +1053,15 @@ describe('git: names that mean something to git', () => {
       const { removal } = await cell.owner();
       const { uncommitted, unmerged } = await removal.atRisk(turn.branchId);
       assert.deepEqual([uncommitted, unmerged], [['n.txt'], 2]);
-    }));
+    }),
+  );
 });
 
 describe('git: what a removal counts that no status shows', () => {
   afterEach(removeTemporaryFolders);
   const identity = '-c user.name=Gen -c user.email=gen@example.com';
   const counted = (what: string, kind: string, prompt: string, message: RegExp) =>
-    it(what, () =>
+    example(what, () =>
       inCell(kind, async (cell) => {
         const turn = await cell.completed({ prompt });
         await assert.rejects((await cell.owner()).removal.remove(turn.branchId, false), message);
@@ -1013,9 +1105,10 @@ git add sub; git commit --quiet -m Inside; git submodule --quiet deinit --force 
     /sub is a repository of its own with 1 commit that is nowhere else/,
   );
 
-  it('a submodule that was never changed and is not checked out is nobody’s work', () =>
+  example('a submodule that was never changed and is not checked out is nobody’s work', () =>
     inCell('with a submodule', async (cell) => {
       const turn = await cell.completed({ prompt: 'git submodule --quiet deinit --force sub' });
       await (await cell.owner()).removal.remove(turn.branchId, false);
-    }));
+    }),
+  );
 });

@@ -10,7 +10,8 @@ import { type Operation, operations } from './operations.ts';
 /** One of so many cells is in the short round. */
 export const shortShare = 10;
 
-const isWhole = process.env.BRANCHLINE_WHOLE_TABLE === '1';
+/** `npm run test:git` runs all there is. */
+export const isWhole = process.env.BRANCHLINE_WHOLE_TABLE === '1';
 
 /** Whether a cell is in the short round. */
 export const isInShortRound = (kind: Kind, operation: Operation): boolean =>
