@@ -108,6 +108,7 @@ export interface Owner {
 
 /** How long a window that was asked may take to hand the queue over, and how long it then stands back; in milliseconds. */
 const takeOverTime = 15_000;
+const askAgainTime = 1_500;
 const handoverTime = 3_000;
 /** How long a window waits for its turns to be found again before it takes orders, in milliseconds. */
 const recoveryTime = 2_000;
@@ -139,6 +140,7 @@ export class Engine {
   canTakeOver = false;
   #handing: Promise<void> = Promise.resolve();
   #patience = new AbortController();
+  #isTakingOver = false;
   /** Why changes are refused now, or undefined for an owner. */
   readOnlyReason: string | undefined;
   #catalog: { key: string; catalog: Catalog } | undefined;
@@ -269,7 +271,7 @@ export class Engine {
 
   /** For a window that only shows the queue and that a person looks at: takes it over from one that nobody sees. Returns at once. */
   askForQueue(): void {
-    if (this.#owner || this.#stop.signal.aborted) return;
+    if (this.#owner || this.#stop.signal.aborted || this.#isTakingOver) return; // To insist is more than to ask.
     askForStorage(this.#options.folder, { by: this.#windowId, insists: false }).catch((error: unknown) =>
       this.#options.log(`Asking for the queue: ${messageOf(error)}`),
     );
@@ -280,12 +282,21 @@ export class Engine {
     const { folder } = this.#options;
     await this.#ready.catch(() => undefined);
     if (this.#owner) return;
-    await askForStorage(folder, { by: this.#windowId, insists: true });
-    this.#patience.abort();
-    const deadline = performance.now() + takeOverTime;
-    while (!this.#owner && performance.now() < deadline && !this.#stop.signal.aborted) {
-      await delay(20);
-      await this.#ready.catch(() => undefined);
+    this.#isTakingOver = true;
+    try {
+      this.#patience.abort();
+      const deadline = performance.now() + takeOverTime;
+      for (let asked = Number.NEGATIVE_INFINITY; !this.#owner && performance.now() < deadline && !this.#stop.signal.aborted; ) {
+        // Another window may ask, too, and the last one who does is heard.
+        if (performance.now() - asked > askAgainTime) {
+          await askForStorage(folder, { by: this.#windowId, insists: true });
+          asked = performance.now();
+        }
+        await delay(20);
+        await this.#ready.catch(() => undefined);
+      }
+    } finally {
+      this.#isTakingOver = false;
     }
     if (this.#owner) return;
     await forgetRequest(folder).catch(() => undefined);
@@ -500,6 +511,7 @@ export class Engine {
     await forgetAll(folder).catch(() => undefined); // What was asked of the owner before us.
     this.#desk = new OwnerDesk({
       folder,
+      windowId: this.#windowId,
       isSeen: this.#options.isSeen ?? (() => Promise.resolve(true)),
       handOver: (windowId) => {
         this.#handing = this.#handOver(name, windowId);

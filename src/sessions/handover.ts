@@ -58,6 +58,8 @@ async function readRequest(path: string): Promise<HandoverRequest | undefined> {
 
 export interface OwnerDeskOptions {
   folder: string;
+  /** This window: what it asked itself, before it was the owner, is over. */
+  windowId: string;
   /** Whether this process's own window answers; undefined where that can't be told. */
   isSeen: () => Promise<boolean>;
   /** Lets go of the storage for the window that asked. */
@@ -82,7 +84,7 @@ export class OwnerDesk {
     this.#isHearing = true;
     try {
       const request = await this.#take();
-      if (!request || this.#disposed) return;
+      if (!request || request.by === this.#options.windowId || this.#disposed) return;
       if ((request.insists || !(await this.#options.isSeen())) && !this.#disposed) this.#options.handOver(request.by);
     } finally {
       this.#isHearing = false;
