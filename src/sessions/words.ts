@@ -54,6 +54,13 @@ export const canRetryProvisioning = (branch: Pick<Branch, 'worktreeState' | 'bac
   branch.worktreeState === 'unreachable' ||
   branch.backgroundSetup === 'failed';
 
+/** Why a branch's line stands still, or undefined; `isHeld`: a commit of its is held. */
+export function pauseInWords(paused: Branch['paused'], isHeld: boolean): string | undefined {
+  if (paused === 'no') return undefined;
+  if (paused === 'user') return 'paused';
+  return isHeld ? 'paused: work is not committed' : 'paused: a turn failed';
+}
+
 /** True when a person has to do something about a branch: it could not be made or removed, or its line is paused by what failed. */
 export const needsMending = (branch: Pick<Branch, 'worktreeState' | 'paused'>): boolean =>
   branch.paused === 'failure' ||

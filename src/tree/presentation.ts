@@ -9,6 +9,7 @@ import {
   clockTime,
   duration,
   heldInWords,
+  pauseInWords,
   needsUser,
   preparationInWords,
   turnInWords,
@@ -92,9 +93,8 @@ function branchRow({ state, queue, now }: PresentationContext, branch: Branch | 
   const unread = branch.unread || state.sessionsOf(branch.id).some((session) => session.unread);
   const worktree = worktreeInWords(branch);
   const parts: string[] = [];
-  const held = state.held(branch.id).length > 0;
-  if (branch.paused === 'failure') parts.push(held ? 'paused: work is not committed' : 'paused: a turn failed');
-  else if (branch.paused === 'user') parts.push('paused');
+  const pause = pauseInWords(branch.paused, state.held(branch.id).length > 0);
+  if (pause) parts.push(pause);
   if (worktree && branch.worktreeState !== 'queued') parts.push(worktree);
   else if (asks) parts.push('needs your approval');
   else if (active) parts.push('running');

@@ -189,6 +189,7 @@ function branchInfo(branch: Branch, { state, queue }: ModelContext): BranchInfo 
     error: branch.worktreeError?.message ?? null,
     since: branch.changedAt,
     paused: branch.paused,
+    held: state.held(branch.id).length > 0,
     unread: branch.unread,
     canRetry: canRetryProvisioning(branch),
     running,

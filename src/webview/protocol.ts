@@ -80,6 +80,8 @@ const branchSchema = z.object({
   error: z.string().nullable(),
   since: z.number(),
   paused: z.enum(['no', 'user', 'failure']),
+  /** Work of a turn on it is not committed, and waits for somebody. */
+  held: z.boolean(),
   unread: z.boolean(),
   canRetry: z.boolean(),
   running: z.number(),

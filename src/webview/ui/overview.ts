@@ -75,7 +75,7 @@ export function bannerView(branch: BranchInfo | undefined, { meta, ask }: Overvi
         <button type="button" class="link-button" @click=${() => ask({ type: 'command', command: 'manageTrust' })}>Manage trust</button></div>`;
   }
   if (branch && branch.paused !== 'no') {
-    return html`<div class="banner warning" role="note">${icon('debug-pause')} <span>${branch.paused === 'failure' ? 'The queue is paused: a turn failed. Retry it, or resume to skip it.' : 'The queue is paused.'}</span>
+    return html`<div class="banner warning" role="note">${icon('debug-pause')} <span>${pausedSentence(branch)}</span>
         <button type="button" class="link-button" @click=${() => ask({ type: 'branch', action: 'resume', branchId: branch.id })}>Resume</button></div>`;
   }
   if (meta.waitingAgents.length === 0) return nothing;
@@ -84,6 +84,12 @@ export function bannerView(branch: BranchInfo | undefined, { meta, ask }: Overvi
         <button type="button" class="link-button" @click=${() => ask({ type: 'agent', agent, action: 'try' })}>Try now</button>
         <button type="button" class="link-button" @click=${() => ask({ type: 'agent', agent, action: 'pause' })}>Pause instead</button></div>`,
   )}`;
+}
+
+function pausedSentence({ paused, held }: BranchInfo): string {
+  if (paused !== 'failure') return 'The queue is paused.';
+  if (held) return 'The queue is paused: the work of a turn is not committed. Commit it, or resume to leave it.';
+  return 'The queue is paused: a turn failed. Retry it, or resume to skip it.';
 }
 
 export function welcomeView(meta: Meta, { ask }: OverviewContext): TemplateResult {
