@@ -119,10 +119,18 @@ function startEngine(
   onProblem: (message: string) => void,
 ): Engine {
   const programs = join(context.extensionPath, 'dist');
+  /** Compiled once: a window that only shows the queue reads it again at each change. */
+  let database: Promise<Awaited<ReturnType<typeof loadSql>>> | undefined;
   return Engine.start({
     folder: storageFolder(storage.fsPath),
     programs,
-    loadDatabase: async () => loadSql(await readFile(join(programs, 'sql-wasm.wasm'))),
+    loadDatabase: () => {
+      database ??= readFile(join(programs, 'sql-wasm.wasm')).then(loadSql);
+      database.catch(() => {
+        database = undefined; // It is tried again.
+      });
+      return database;
+    },
     settings: config.engine,
     openFolders,
     ownCheckouts,

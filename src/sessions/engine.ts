@@ -112,6 +112,8 @@ const askAgainTime = 1_500;
 const handoverTime = 3_000;
 /** How long a window waits for its turns to be found again before it takes orders, in milliseconds. */
 const recoveryTime = 2_000;
+/** Milliseconds from a change of another window's queue until it is read. */
+const refreshTime = 150;
 /** How long another window that holds the storage may be on its way out, in milliseconds. */
 const closingTime = 400;
 /** Longest wait before a storage on a full disk is tried again, in milliseconds. */
@@ -132,7 +134,8 @@ export class Engine {
   #owner: Owner | undefined;
   #view: Projection = new Projection();
   #watcher: FSWatcher | undefined;
-  #refreshTimer: NodeJS.Timeout | undefined;
+  #isRefreshing = false;
+  #isStale = false;
   readonly #stop = new AbortController();
   #ready: Promise<void> = Promise.resolve();
   readonly #opened = Promise.withResolvers<void>();
@@ -375,7 +378,6 @@ export class Engine {
       this.#lock = await acquire(name).catch(() => undefined);
       if (!this.#lock) continue;
       this.#watcher?.close();
-      clearTimeout(this.#refreshTimer);
       this.#ready = this.#own(name);
       await this.#ready.catch((error) => this.#options.onProblem(messageOf(error)));
       return;
@@ -534,6 +536,7 @@ export class Engine {
         agentWait: database.all('agentWait'),
       });
       database.close();
+      if (this.#owner) return; // It became ours meanwhile.
       this.#view = view;
       this.#emit(emptyChange());
     } catch (error) {
@@ -541,12 +544,27 @@ export class Engine {
     }
   }
 
+  /** One reading at a time, and the next one no sooner than that one took: what is read may be large. */
+  #refreshSoon(): void {
+    this.#isStale = true;
+    if (this.#isRefreshing) return;
+    this.#isRefreshing = true;
+    const rest = (time: number) => delay(time, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+    void (async () => {
+      while (this.#isStale && !this.#owner && !this.#stop.signal.aborted) {
+        await rest(refreshTime);
+        this.#isStale = false;
+        const start = performance.now();
+        await this.#refresh();
+        await rest(performance.now() - start);
+      }
+      this.#isRefreshing = false;
+    })();
+  }
+
   #watch(): void {
     try {
-      this.#watcher = watch(this.#options.folder, () => {
-        clearTimeout(this.#refreshTimer);
-        this.#refreshTimer = setTimeout(() => void this.#refresh(), 150);
-      });
+      this.#watcher = watch(this.#options.folder, () => this.#refreshSoon());
       this.#watcher.on('error', () => undefined);
     } catch (error) {
       this.#options.log(`Following the other window's queue: ${messageOf(error)}`);
@@ -558,7 +576,6 @@ export class Engine {
     this.#stop.abort();
     this.#programs.dispose();
     this.#watcher?.close();
-    clearTimeout(this.#refreshTimer);
     await this.#ready.catch(() => undefined);
     await this.#handing;
     await this.#letGo();
