@@ -272,8 +272,8 @@ const mutations: Mutation[] = [
   {
     name: 'what others staged committed, too',
     file: 'git/commits.ts',
-    find: 'if (others) {',
-    replace: 'if (paths.length === 0 && others) {',
+    find: 'else if (others) await onlyThese(git, state.gitFolder, wanted, (own) => own.run(...usual));',
+    replace: '',
     tests: work,
   },
   {

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import * as z from 'zod';
 import { permissionPolicies } from './agentHost/protocol.ts';
+import { shellAgentId } from './agents/catalog.ts';
 import { defaultCommitTemplate } from './sessions/commitMessage.ts';
 import type { EngineSettings } from './sessions/engine.ts';
 import { defaultLocation, defaultSetupTimeout, type SetupCommand, type WorktreeSettings } from './worktrees/settings.ts';
@@ -26,6 +27,12 @@ const setupSchema = z.union([
 ]);
 export const notificationLevels = ['all', 'attention', 'none'] as const;
 
+/** Keeps the agent that was chosen first. */
+export interface Remembered {
+  get: () => string | undefined;
+  set: (agent: string) => void;
+}
+
 export class Config implements vscode.Disposable {
   readonly #onProblem: (message: string) => void;
   readonly #cache = new Map<string, unknown>();
@@ -34,8 +41,11 @@ export class Config implements vscode.Disposable {
   readonly #listener: vscode.Disposable;
   readonly onDidChange = this.#changed.event;
 
-  constructor(onProblem: (message: string) => void) {
+  readonly #remembered: Remembered;
+
+  constructor(onProblem: (message: string) => void, remembered: Remembered) {
     this.#onProblem = onProblem;
+    this.#remembered = remembered;
     this.#listener = vscode.workspace.onDidChangeConfiguration((event) => {
       if (!event.affectsConfiguration('branchline') && !event.affectsConfiguration('git.worktreeIncludeFiles')) return;
       this.#cache.clear();
@@ -46,7 +56,7 @@ export class Config implements vscode.Disposable {
   get engine(): EngineSettings {
     return {
       agents: () => this.#map('agents', agentSchema),
-      defaultAgent: () => this.#value('defaultAgent', z.string().min(1), 'shell'),
+      defaultAgent: () => this.chosenAgent || shellAgentId,
       maxConcurrentTurns: () => this.#value('queue.maxConcurrentTurns', z.number().int().min(1).max(64), 4),
       onFailure: () => this.#value('queue.onFailure', z.enum(['pause', 'continue']), 'pause'),
       onLimit: () => this.#value('queue.onLimit', z.enum(['wait', 'pause']), 'wait'),
@@ -56,6 +66,16 @@ export class Config implements vscode.Disposable {
       keepRunning: () => this.#value('sessions.keepRunning', z.boolean(), true),
       commitTemplate: () => this.#value('commit.message', z.string(), defaultCommitTemplate),
     };
+  }
+
+  /** The agent that the setting names, or else the one that a person chose first; empty where nobody has chosen yet. */
+  get chosenAgent(): string {
+    return this.#value('defaultAgent', z.string(), '') || (this.#remembered.get() ?? '');
+  }
+
+  /** A person has queued for this agent. */
+  chose(agent: string): void {
+    if (this.chosenAgent === '') this.#remembered.set(agent);
   }
 
   get notifications(): (typeof notificationLevels)[number] {

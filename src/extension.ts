@@ -37,7 +37,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     log.write(message, 'warn');
     void tell('warning', message, 'Show Log').then((chosen) => chosen && log.show());
   };
-  const config = new Config(problem);
+  const config = new Config(problem, {
+    get: () => context.workspaceState.get<string>('agent'),
+    set: (agent) => void context.workspaceState.update('agent', agent),
+  });
   log.environments = () => Object.values(config.engine.agents()).map(({ env }) => env ?? {});
   const engine = context.storageUri && startEngine(context, context.storageUri, config, log, problem);
   running = engine;
@@ -50,7 +53,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
   const timeline = new TimelineView(vscode.Uri.joinPath(context.extensionUri, 'dist'), {
     engine,
     repositories,
-    defaultAgent: config.engine.defaultAgent,
+    chosenAgent: () => config.chosenAgent,
+    onChose: (agent) => config.chose(agent),
     drafts:
       engine &&
       new Drafts(
@@ -71,7 +75,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
     transcripts,
     timeline,
     { dispose },
-    ...sessionCommands(shared, config.engine.defaultAgent),
+    ...sessionCommands(shared, config),
     ...turnCommands(shared),
     ...workCommands(shared),
     ...agentCommands(shared),

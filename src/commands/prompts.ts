@@ -36,17 +36,26 @@ export async function askForKind(): Promise<SessionKind | undefined> {
   return (await pick(kinds, { title: 'Queue Session: kind', placeHolder: 'What kind of work is it?' }))?.value;
 }
 
-/** The default agent comes first; with one agent nothing is asked. */
+/**
+ * The default agent comes first; with no other one nothing is asked. Where nobody has chosen yet, it is asked even when only the shell is
+ * there: what is written for an agent is no script.
+ */
 export async function askForAgent(catalog: Catalog, defaultAgent: string): Promise<string | undefined> {
   const agents = catalog.all().sort((a, b) => Number(b.id === defaultAgent) - Number(a.id === defaultAgent));
-  if (agents.length === 1) return agents[0]?.id;
-  const items = agents.map((agent) => ({
+  if (agents.length === 1 && agents[0]?.id === defaultAgent) return defaultAgent;
+  const items: PickItem<string | undefined>[] = agents.map((agent) => ({
     label: agent.name,
     value: agent.id,
+    ...(agent.builtIn ? { detail: 'Runs what you write as a script' } : {}),
     description:
       `${agent.id === defaultAgent ? 'default' : ''}${catalog.isInstalled(agent.id) ? '' : ' not installed: its turns wait'}`.trim(),
   }));
-  return (await pick(items, { title: 'Queue Session: agent', placeHolder: 'Which agent should do it?' }))?.value;
+  if (defaultAgent === '')
+    items.push({ label: 'Set Up an Agent…', icon: 'gear', detail: 'Opens the setting that names agents', value: undefined });
+  const chosen = await pick(items, { title: 'Queue Session: agent', placeHolder: 'Which agent should do it?' });
+  if (chosen && chosen.value === undefined)
+    await vscode.commands.executeCommand('workbench.action.openSettings', 'branchline.agents');
+  return chosen?.value;
 }
 
 export interface BranchChoice {

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { checkedSession } from '../api.ts';
 import type { QueueSessionInput, QueueTurnInput } from '../apiTypes.ts';
+import type { Config } from '../config.ts';
 import { RefusedError } from '../model/errors.ts';
 import { findRepository } from '../git/repository.ts';
 import { shortened } from '../model/inertText.ts';
@@ -11,10 +12,13 @@ import { openFolders } from '../workspace.ts';
 import { type Call, type CommandContext, engineOf, ownerOf, register } from './context.ts';
 import { askForAgent, askForBranch, askForKind, askForPrompt, askForRepository } from './prompts.ts';
 
-export function sessionCommands(context: CommandContext, defaultAgent: () => string): vscode.Disposable[] {
+/** Which agent is used without a question, and who was chosen. */
+type Choosing = Pick<Config, 'chosenAgent' | 'chose'>;
+
+export function sessionCommands(context: CommandContext, choosing: Choosing): vscode.Disposable[] {
   return [
     register(context, 'queueSession', 'branchId', async (call) => {
-      const input = call.byProgram ? checkedSession(call.input) : await askForSession(context, call, defaultAgent());
+      const input = call.byProgram ? checkedSession(call.input) : await askForSession(context, call, choosing);
       if (!input) return undefined;
       const ids = await (await ownerOf(context)).queue.enqueue(input);
       if (!call.byProgram) void showQueued(context, ids);
@@ -53,11 +57,7 @@ async function showQueued(context: CommandContext, ids: QueuedIds): Promise<void
 const longestName = 100;
 
 /** What the person wants queued, asked step by step; undefined when a step is left. */
-async function askForSession(
-  { engine }: CommandContext,
-  call: Call,
-  defaultAgent: string,
-): Promise<QueueSessionInput | undefined> {
+async function askForSession({ engine }: CommandContext, call: Call, choosing: Choosing): Promise<QueueSessionInput | undefined> {
   if (!engine) throw new RefusedError('Open a folder that is a git repository first.');
   await engine.opened;
   const on = call.target.branchId ? engine.state.branch(call.target.branchId) : undefined;
@@ -75,8 +75,9 @@ async function askForSession(
   if (!choice) return undefined;
   const kind = await askForKind();
   if (!kind) return undefined;
-  const agent = await askForAgent(engine.catalog, defaultAgent);
+  const agent = await askForAgent(engine.catalog, choosing.chosenAgent);
   if (!agent) return undefined;
+  choosing.chose(agent);
   const prompt = await askForPrompt({ title: choice.branch ? `Queue Session on ${choice.branch}` : 'Queue Session' });
   return prompt === undefined
     ? undefined

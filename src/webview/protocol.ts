@@ -95,6 +95,7 @@ const metaSchema = z.object({
   agents: z.array(z.object({ id: z.string(), name: z.string(), installed: z.boolean() })),
   /** Agents that can't work now and for which branches wait. */
   waitingAgents: z.array(z.object({ agent: z.string(), words: z.string(), said: z.string() })),
+  /** Empty where nobody has chosen one yet. */
   defaultAgent: z.string(),
   trusted: z.boolean(),
   readOnly: z.string().nullable(),

@@ -17,7 +17,10 @@ const batchTime = 50;
 export interface TimelineHostOptions {
   engine: Engine | undefined;
   repositories: OpenRepositories;
-  defaultAgent: () => string;
+  /** Empty where nobody has chosen yet. */
+  chosenAgent: () => string;
+  /** A person has queued for this agent. */
+  onChose: (agent: string) => void;
   drafts: Drafts | undefined;
   log: (message: string) => void;
   requests: Pick<RequestContext, 'changes' | 'transcripts' | 'openInEditor'>;
@@ -139,6 +142,7 @@ export class TimelineHost implements vscode.Disposable {
         undo: this.#undo,
         drafts: this.#options.drafts,
       });
+      if (message.type === 'enqueue' && !('sessionId' in message.target)) this.#options.onChose(message.agent);
       this.#send({ ...result, error: null, value: value ?? null });
     } catch (error) {
       this.#send({ ...result, error: messageOf(error), value: null });
@@ -173,7 +177,7 @@ export class TimelineHost implements vscode.Disposable {
   }
 
   #model(): Model {
-    const { engine, defaultAgent } = this.#options;
+    const { engine, chosenAgent } = this.#options;
     if (!engine) {
       return {
         branches: [],
@@ -181,7 +185,7 @@ export class TimelineHost implements vscode.Disposable {
         meta: {
           agents: [],
           waitingAgents: [],
-          defaultAgent: 'shell',
+          defaultAgent: '',
           trusted: vscode.workspace.isTrusted,
           readOnly: null,
           canTakeOver: false,
@@ -196,7 +200,7 @@ export class TimelineHost implements vscode.Disposable {
       state: engine.state,
       queue: engine.queueSnapshot(),
       catalog: engine.catalog,
-      defaultAgent: defaultAgent(),
+      defaultAgent: chosenAgent(),
       now: Date.now(),
       readOnly: engine.readOnlyReason ?? null,
       canTakeOver: engine.canTakeOver,

@@ -165,7 +165,12 @@ describe('The sidebar', () => {
     await window.page.reload();
     await workbench.untilNewHost(before);
     await window.showBranchline();
-    await window.toast('Deploy once more').getByRole('button', { name: 'Allow', exact: true }).click();
+    // A window that comes up shows what is told then in its list of notifications.
+    const told = window.page.locator('.notification-list-item', { hasText: 'Deploy once more' }).first();
+    await window.page.locator('.statusbar-item[id="status.notifications"] .codicon-bell-dot').waitFor();
+    if (!(await told.isVisible())) await window.page.locator('.statusbar-item[id="status.notifications"]').click();
+    await told.hover();
+    await told.getByRole('button', { name: 'Allow', exact: true }).click();
     await window.row(/Note ask Deploy once more, completed/).waitFor();
   });
 
@@ -243,6 +248,46 @@ describe('The sidebar', () => {
 /** What a window says that only shows the queue. */
 const readOnlyNote = (window: Window) =>
   window.page.locator('.pane-body', { hasText: /Another window has (this workspace|taken over)/ }).first();
+
+describe('A first start without an agent', () => {
+  let workbench: Workbench;
+  before(async () => {
+    workbench = await Workbench.start({ 'branchline.agents': {} });
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await workbench.picture(this.currentTest.title);
+  });
+  after(async () => {
+    await workbench?.stop();
+  });
+
+  it('asks once who should do it, and never takes words for a script by itself (fault U2)', async () => {
+    const window = await workbench.open();
+    const timeline = await workbench.frameOf(window, 'sidebar');
+    const composer = timeline.locator('branchline-composer textarea');
+    await composer.fill('touch up the wording of README.md');
+    await composer.press('Enter');
+    await timeline.locator('.composer .problem', { hasText: 'Choose who should do it' }).waitFor();
+    assert.equal(await composer.inputValue(), 'touch up the wording of README.md');
+    await window.page.locator('.monaco-button', { hasText: 'Queue Session' }).click();
+    await window.pick('branch', 'New branch named from the prompt');
+    await window.pick('kind', 'Note');
+    await window.quickInput.locator('.monaco-list-row', { hasText: 'Set Up an Agent…' }).waitFor();
+    await window.page.keyboard.press('Escape');
+    await timeline.getByLabel('Agent').selectOption({ label: 'Shell' });
+    await composer.fill('echo chosen');
+    await composer.press('Enter');
+    await timeline.locator('.row', { hasText: 'echo chosen' }).locator('.state-completed').waitFor();
+    await composer.fill('echo again');
+    await composer.press('Enter');
+    await timeline.locator('.row', { hasText: 'echo again' }).locator('.state-completed').waitFor();
+    await window.page.reload();
+    await window.showBranchline();
+    const again = await workbench.frameOf(window, 'sidebar');
+    await again.locator('branchline-composer textarea').waitFor();
+    assert.equal(await again.getByLabel('Agent').count(), 0, 'it is not asked any more');
+  });
+});
 
 describe('Where nothing can be queued', () => {
   let workbench: Workbench;

@@ -171,6 +171,11 @@ export class ComposerElement extends LitElement {
     const prompt = this.text;
     const key = this.#key;
     if (this.busy || (prompt.trim() === '' && this.files.length === 0)) return;
+    if (this.target.type === 'branch' && this.#agentId === '') {
+      this.problem = 'Choose who should do it: an agent, or the shell, which runs what you write as a script. It is asked once.';
+      this.querySelector<HTMLElement>('select[aria-label="Agent"]')?.focus();
+      return;
+    }
     this.busy = true;
     this.#keepDraftNow();
     try {
@@ -396,10 +401,12 @@ export class ComposerElement extends LitElement {
         ${(['commit', 'note', 'review'] as const).map((kind) => html`<option value=${kind} ?selected=${kind === this.kind}>${kind[0]?.toUpperCase()}${kind.slice(1)}</option>`)}
       </select>
       ${
-        meta.agents.length > 1
+        meta.agents.length > 1 || meta.defaultAgent === ''
           ? html`<select aria-label="Agent" @change=${(event: Event) => {
-              this.agent = (event.target as HTMLSelectElement).value;
+              this.agent = (event.target as HTMLSelectElement).value || undefined;
+              this.problem = undefined;
             }}>
+        ${this.#agentId === '' ? html`<option value="" selected>Choose an agent</option>` : nothing}
         ${meta.agents.map((agent) => html`<option value=${agent.id} ?selected=${agent.id === this.#agentId}>${agent.name}${agent.installed ? '' : ' (not installed)'}</option>`)}
       </select>`
           : nothing
