@@ -132,7 +132,7 @@ export class Window {
     // A click on the icon of a container that is just being restored hides it, so it is looked at again after each.
     await untilSeen(async () => {
       if (await title.isVisible()) return true;
-      if (!(await chosen.isVisible())) await icon.click();
+      if (!(await chosen.isVisible())) await icon.click({ position: { x: 4, y: 4 } }); // A badge lies over the rest of it.
       await title.waitFor({ timeout: retry }).catch(() => undefined);
       return false;
     }, 'the container of Branchline is shown');
