@@ -370,6 +370,7 @@ export class TurnRunner {
     if (commit?.state === 'made') write({ type: 'commit', sha: commit.sha, files: commit.files });
     if (commit?.state === 'held') write({ type: 'held', commit });
     if (work.inner) write({ type: 'notice', text: innerInWords(work.inner) });
+    if (work.configChanged) write({ type: 'notice', text: configChangedInWords });
     write({ type: 'concluded', attempt, conclusion });
   }
 
@@ -690,6 +691,9 @@ const leftOut = ({ bytes, entries }: Dropped): TranscriptDraft => ({
 });
 
 const shown = (paths: readonly string[]): string => `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ', …' : ''}`;
+
+const configChangedInWords =
+  'A hook has changed the configuration that all checkouts of this repository share while the commit was made. Look at it (`git config --local --list`): what its tests write there counts for your own checkout, too.';
 
 const innerInWords = (inner: readonly string[]): string =>
   `${inner.length === 1 ? `The folder ${inner[0]} is a repository of its own` : `These folders are repositories of their own: ${shown(inner)}`}. What is changed in ${inner.length === 1 ? 'it' : 'them'} is in no commit of this branch; commit it there.`;

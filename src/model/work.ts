@@ -13,6 +13,8 @@ export const workSchema = z.object({
   inner: z.array(z.string()).optional(),
   /** Paths whose content git could not take in. */
   unreadable: z.array(z.string()).optional(),
+  /** The configuration that all checkouts of the repository share was changed while the commit was made: by a hook. */
+  configChanged: z.boolean().optional(),
 });
 export type Work = z.infer<typeof workSchema>;
 

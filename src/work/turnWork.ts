@@ -5,10 +5,12 @@
  * ref what ends in no commit. Both can be asked again after a crash at any point: what was committed is not committed twice, what is there
  * is not lost. Whoever calls holds the worktree's claim.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { amend, type CommitAnswer, commitPaths, lastCommit } from '../git/commits.ts';
 import { conflicting, hasMarkers, textOf } from '../git/conflicts.ts';
 import { type Git, GitError } from '../git/git.ts';
-import { findRepository } from '../git/repository.ts';
+import { commonFolderOfRepository, findRepository } from '../git/repository.ts';
 import type { ChangedPath } from '../git/status.ts';
 import {
   type ChangedFile,
@@ -102,6 +104,24 @@ export interface ConcludeOrder {
 
 /** The work of a turn that has ended. Rejects with WorktreeError where the worktree is gone, with GitError where git was stopped. */
 export async function conclude(git: Git, order: ConcludeOrder): Promise<Conclusion> {
+  const config = () => configOf(order.repository);
+  const before = order.commits ? config() : undefined;
+  const conclusion = await concludeNow(git, order);
+  // git tells a hook of a linked worktree where the repository is, and what the hook runs may take it for its own.
+  const isChanged = before !== undefined && config() !== before;
+  return isChanged ? { ...conclusion, work: { ...conclusion.work, configChanged: true } } : conclusion;
+}
+
+/** The configuration that all worktrees of the repository share; undefined where it can't be read. */
+function configOf(repository: string): string | undefined {
+  try {
+    return readFileSync(join(commonFolderOfRepository(repository), 'config'), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+async function concludeNow(git: Git, order: ConcludeOrder): Promise<Conclusion> {
   const { beginning, links } = order;
   if (beginning.folder !== undefined && beginning.folder === folderIdentity(git.folder))
     mendGitFile(git.folder, order.repository);

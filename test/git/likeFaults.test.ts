@@ -11,6 +11,7 @@ import type { HeldCommit } from '../../src/model/work.ts';
 import { Git } from '../../src/git/git.ts';
 import { stage } from '../../src/git/trees.ts';
 import { worktreeState } from '../../src/git/worktrees.ts';
+import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import { changesOfTurn } from '../../src/work/changes.ts';
 import { testAgent } from '../support/engines.ts';
 import { git } from '../support/repositories.ts';
@@ -280,6 +281,18 @@ describe('git: hooks', () => {
       git(cell.made.open, 'config', 'user.email', 'ada@example.com');
       await (await cell.owner()).work.commit(turn.id);
       cell.assertCommitted(turn, ['one.txt']);
+    }),
+  );
+
+  example('writes the configuration that the user’s own checkout has, too: it is committed, and told', () =>
+    inCell('plain', async (cell) => {
+      hook(cell, 'pre-commit', 'git config branchline.test changed');
+      const turn = await cell.completed({ prompt: 'echo 1 > one.txt' });
+      cell.assertCommitted(turn, ['one.txt']);
+      const said = await readTranscript(transcriptPath(cell.beside('storage'), turn.sessionId));
+      assert.ok(said.some((entry) => entry.type === 'notice' && /A hook has changed the configuration/.test(entry.text)));
+      cell.git('config', '--unset', 'branchline.test');
+      cell.seeAgain();
     }),
   );
 });
