@@ -62,6 +62,17 @@ describe('The work of a turn', () => {
   const status = () => git(worktree, 'status', '--porcelain').split('\n').filter(Boolean);
   const heldWhy = ({ commit }: Conclusion) => (commit?.state === 'held' ? commit.why : commit?.state);
 
+  it('knows what was there before it whatever is collected while it goes on', async () => {
+    write('left.txt', 'left\n');
+    const { beginning, commit } = await turn(() => {
+      git(repository, 'gc', '--quiet', '--prune=now');
+      write('left.txt', 'changed\n');
+    });
+    assert.equal(show(`${beginning.tree}:left.txt`), 'left');
+    assert.equal(commit?.state, 'made');
+    assert.deepEqual(changedBy('b'), ['left.txt']);
+  });
+
   it('is committed: new, changed and deleted files, with their counts', async () => {
     const { commit, work } = await turn(() => {
       write('a/new.txt', 'one\ntwo\n');
