@@ -341,9 +341,9 @@ const mutations: Mutation[] = [
   },
   {
     name: 'repositories inside committed without their content',
-    file: 'git/trees.ts',
-    find: 'linked.push(...state.hulls);',
-    replace: '',
+    file: 'git/commits.ts',
+    find: 'if (hulls.length === 0) return;',
+    replace: 'if (hulls.length >= 0) return;',
     tests: work,
   },
   {

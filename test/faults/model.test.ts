@@ -119,9 +119,13 @@ const actions = fc.oneof(
         'diesAnswered' as const,
         'diesCommitted' as const,
         'diesConcluded' as const,
+        'limit' as const,
+        'limit' as const,
+        'diesOfLimit' as const,
       ),
     }),
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('tryAgents' as const) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -163,7 +167,9 @@ class History {
   #prompt = 0;
   #log: string[] = [];
   #paused = new Map<string, string>();
-  counts = { restarts: 0, held: 0, commits: 0, late: 0 };
+  /** Turns that have asked. */
+  readonly #asked = new Set<string>();
+  counts = { restarts: 0, held: 0, commits: 0, late: 0, waits: 0 };
 
   constructor(random: () => number) {
     this.#disk = new SimulatedDisk(random);
@@ -273,10 +279,13 @@ class History {
             this.#lastEvent(other.id) < taken,
         );
       assert.equal(passed, undefined, 'a turn started before one that was ahead of it');
-      assert.ok(Array.from(state.active()).length <= this.settings.maxConcurrentTurns, 'more run than the limit allows');
+      // One that asks has no place, and goes on over the limit when it is answered.
+      const placed = Array.from(state.active()).filter(({ id, permission }) => permission === null && !this.#asked.has(id));
+      assert.ok(placed.length <= this.settings.maxConcurrentTurns, 'more run than the limit allows');
       assert.equal(state.branch(turn.branchId)?.worktreeState, 'ready', 'a turn started without its worktree');
     }
     this.#states = now;
+    for (const { id } of state.asking()) this.#asked.add(id);
   }
 
   /** Everything that has to hold after every step (invariants 1, 2, 3, 7; requirements 16, 19, 35). */
@@ -302,7 +311,10 @@ class History {
     }
     this.#checkWork();
     for (const [turnId, times] of this.world.handovers)
-      assert.ok(times <= 1 + (this.#retries.get(turnId) ?? 0), 'a prompt was handed over twice');
+      assert.ok(
+        times <= 1 + (this.#retries.get(turnId) ?? 0) + (this.world.refused.get(turnId) ?? 0),
+        'a prompt was handed over twice',
+      );
   }
 
   /** What became of work is told as it is (invariants 11, 12). */
@@ -530,6 +542,12 @@ class History {
           case 'diesConcluded':
             host.end('completed', 'concluded');
             break;
+          case 'diesOfLimit':
+            host.limit('answered');
+            break;
+          case 'limit':
+            host.limit();
+            break;
           default:
             host[action.what]();
         }
@@ -551,6 +569,9 @@ class History {
         else host.end('completed', action.ends);
         break;
       }
+      case 'tryAgents':
+        await this.#tryAgents();
+        break;
       case 'setting':
         Object.assign(this.settings, {
           maxConcurrentTurns: action.limit,
@@ -578,6 +599,13 @@ class History {
         break;
     }
     await this.settle();
+  }
+
+  async #tryAgents(): Promise<void> {
+    for (const { id } of [...this.#engine.state.agentWaits()]) {
+      this.counts.waits += 1;
+      await this.#ask(this.#owner.queue.tryAgent(id));
+    }
   }
 
   /** Every held commit can be made without an agent, as soon as what held it is gone. */
@@ -612,6 +640,7 @@ class History {
         if (branch.paused !== 'no') await this.#ask(this.#owner.queue.resume(branch.id)); // It may be gone in this moment.
         if (branch.worktreeState === 'failed') await this.#ask(this.#owner.queue.retryProvisioning(branch.id));
       }
+      await this.#tryAgents();
       for (const step of this.#steps.splice(0)) step.resolve(false);
       for (const at of this.world.work.all()) {
         at.refuses = false;
@@ -648,7 +677,7 @@ describe('Any history of the queue', function () {
   after(removeTemporaryFolders);
 
   it('keeps what was accepted, in order, hands over once, and comes to its end (invariants 1, 2, 3, 7, 9)', async () => {
-    const counts = { rounds: 0, steps: 0, restarts: 0, held: 0, commits: 0, late: 0 };
+    const counts = { rounds: 0, steps: 0, restarts: 0, held: 0, commits: 0, late: 0, waits: 0 };
     await fc.assert(
       fc.asyncProperty(fc.array(actions, { minLength: 20, maxLength: 80, size: 'max' }), fc.nat(), async (history, random) => {
         const one = await new History(randomFrom(random)).begin();
@@ -663,7 +692,7 @@ describe('Any history of the queue', function () {
         }
         counts.rounds += 1;
         counts.steps += history.length;
-        for (const what of ['restarts', 'held', 'commits', 'late'] as const) counts[what] += one.counts[what];
+        for (const what of ['restarts', 'held', 'commits', 'late', 'waits'] as const) counts[what] += one.counts[what];
       }),
       {
         seed,

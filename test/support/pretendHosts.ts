@@ -8,6 +8,7 @@ import type { Job, TurnStatus } from '../../src/agentHost/protocol.ts';
 import type { HostConnection } from '../../src/agents/hostClient.ts';
 import type { HostsOptions } from '../../src/agents/hosts.ts';
 import type { TranscriptDraft, TurnOutcome } from '../../src/model/transcript.ts';
+import type { Unavailable } from '../../src/model/unavailable.ts';
 import type { Beginning, Conclusion } from '../../src/model/work.ts';
 import type { EngineHosts } from '../../src/sessions/engine.ts';
 import { PretendWork } from './pretendWork.ts';
@@ -24,6 +25,7 @@ class PretendHost {
   client: PretendClient | undefined;
   #beginning: Beginning | undefined;
   #written = 0;
+  #hasWritten = false;
   #ended: { outcome: TurnOutcome; conclusion: Conclusion } | undefined;
 
   constructor(id: string, world: PretendWorld) {
@@ -60,6 +62,8 @@ class PretendHost {
       retired: null,
       startTree: null,
       conclusion: null,
+      unavailable: null,
+      works: false,
       late: this.status?.late ?? null,
     });
     if (!existsSync(job.worktree)) this.end('failed'); // It was deleted in this moment.
@@ -71,7 +75,9 @@ class PretendHost {
     const { head, tree } = this.#beginning;
     const startSha = head as string;
     this.#write({ type: 'handover', attempt: this.job.attempt, beginning: this.#beginning, startSha });
-    this.#world.handovers.set(this.job.turnId, (this.#world.handovers.get(this.job.turnId) ?? 0) + 1);
+    this.#hasWritten = false;
+    if (!this.job.goesOn) this.#world.handovers.set(this.job.turnId, (this.#world.handovers.get(this.job.turnId) ?? 0) + 1);
+    if (this.job.goesOn) this.#beginning = this.job.goesOn.beginning;
     this.#announce({ state: 'running', agentSessionId: this.job.sessionId, startSha, startTree: tree });
   }
 
@@ -83,6 +89,7 @@ class PretendHost {
 
   #writeFile({ worktree, turnId, attempt }: Job): void {
     this.#written += 1;
+    this.#hasWritten = true;
     this.#world.work.write(worktree, `${turnId}.${attempt}.${this.id}.${this.#written}`);
   }
 
@@ -131,22 +138,51 @@ class PretendHost {
     if (this.status?.permission?.id === permissionId) this.#announce({ permission: null });
   }
 
+  /** The agent's limit is reached, in the middle of its turn or before it has done anything for it. */
+  limit(dies?: LastStep): void {
+    if (this.status?.state === 'starting') this.handOver();
+    if (this.status?.state !== 'running' || !this.job) return;
+    const { turnId } = this.job;
+    const begun = this.#hasWritten;
+    if (!begun && !this.job.goesOn) this.#world.refused.set(turnId, (this.#world.refused.get(turnId) ?? 0) + 1);
+    this.end('failed', dies, {
+      kind: 'limit',
+      said: 'No more today',
+      begun,
+      ...(this.#beginning ? { beginning: this.#beginning } : {}),
+    });
+  }
+
   /** `dies`: it is killed after that step, and nobody hears of the rest. */
-  end(outcome: TurnOutcome, dies?: LastStep): void {
+  end(outcome: TurnOutcome, dies?: LastStep, unavailable?: Unavailable): void {
     if (!this.isActive || !this.job || (outcome === 'completed' && this.status?.state !== 'running')) return;
-    const conclusion = this.#beginning ? this.#conclude(this.job, this.#beginning, outcome, dies) : null;
+    const conclusion = this.#beginning ? this.#conclude(this.job, this.#beginning, outcome, dies, unavailable) : null;
     if (conclusion === 'died') {
       this.die();
       return;
     }
-    this.#write({ type: 'ended', attempt: this.job.attempt, outcome });
+    this.#write({ type: 'ended', attempt: this.job.attempt, outcome, ...(unavailable ? { unavailable } : {}) });
     const message = outcome === 'failed' ? 'It failed.' : null;
-    this.#announce({ state: 'ended', outcome, permission: null, message, conclusion, endSha: conclusion?.head ?? null });
+    this.#announce({
+      state: 'ended',
+      outcome,
+      permission: null,
+      message,
+      conclusion,
+      unavailable: unavailable ?? null,
+      endSha: conclusion?.head ?? null,
+    });
   }
 
-  #conclude(job: Job, beginning: Beginning, outcome: TurnOutcome, dies?: LastStep): Conclusion | 'died' | null {
+  #conclude(
+    job: Job,
+    beginning: Beginning,
+    outcome: TurnOutcome,
+    dies?: LastStep,
+    unavailable?: Unavailable,
+  ): Conclusion | 'died' | null {
     const { attempt, held, mends, worktree } = job;
-    this.#write({ type: 'answered', attempt, outcome });
+    this.#write({ type: 'answered', attempt, outcome, ...(unavailable ? { unavailable } : {}) });
     if (dies === 'answered') return 'died';
     if (!existsSync(worktree)) return dies ? 'died' : null;
     const commits = job.kind === 'commit' && outcome === 'completed';
@@ -229,6 +265,8 @@ export class PretendWorld {
   readonly hosts: PretendHost[] = [];
   /** How often an agent was given the prompt, by turn. */
   readonly handovers = new Map<string, number>();
+  /** How often its agent said that it can't work and had done nothing for it, by turn. */
+  readonly refused = new Map<string, number>();
   /** What agents write, and what becomes of it. */
   readonly work = new PretendWork();
   asked = 0;

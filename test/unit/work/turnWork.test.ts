@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Git } from '../../../src/git/git.ts';
 import { turnRef } from '../../../src/git/trees.ts';
@@ -61,6 +71,14 @@ describe('The work of a turn', () => {
   const show = (name: string) => git(repository, 'show', name);
   const status = () => git(worktree, 'status', '--porcelain').split('\n').filter(Boolean);
   const heldWhy = ({ commit }: Conclusion) => (commit?.state === 'held' ? commit.why : commit?.state);
+
+  it('makes no worktree of a folder that took the place of the one that it began in', async () => {
+    const beginning = await start();
+    renameSync(worktree, `${worktree}.moved`);
+    write('other.txt', 'other\n');
+    await assert.rejects(finish(beginning), /is not a worktree of this repository any more/);
+    assert.ok(!existsSync(join(worktree, '.git')));
+  });
 
   it('knows what was there before it whatever is collected while it goes on', async () => {
     write('left.txt', 'left\n');
