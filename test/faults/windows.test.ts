@@ -18,6 +18,7 @@ import {
   until,
   untilEnded,
 } from '../support/engines.ts';
+import { FaultyDisk } from '../support/faultyDisk.ts';
 import { report } from '../support/report.ts';
 import { rounds as moreRounds } from './rounds.ts';
 import { git, makeRepository } from '../support/repositories.ts';
@@ -94,6 +95,25 @@ describe('Several windows, and what is left of earlier ones', () => {
     const said = await readTranscript(transcriptPath(join(folder, 'storage'), running.sessionId));
     assert.equal(said.filter(({ type }) => type === 'prompt').length, 1);
     assert.equal(turnState(third.engine, running.turnId), 'completed');
+  });
+
+  it('a queue that is handed over while the disk is full is opened by itself when there is room', async () => {
+    const disk = new FaultyDisk();
+    const windows = [start({}, folder, { files: disk.files }), start({}, folder, { files: disk.files })] as const;
+    const [first, second] = windows;
+    const { turnId } = await note(first, 'say one');
+    await untilEnded(first.engine, turnId);
+    await second.engine.ready;
+    disk.trouble = 'ENOSPC';
+    const taking = second.engine.takeOver().catch(() => undefined);
+    await until(second.engine, () => second.problems.length > 0, 'the second can not open it');
+    await assert.rejects(note(second, 'say refused'), /disk is full.*It opens by itself then/);
+    disk.trouble = undefined;
+    await taking;
+    const owner = () => windows.find(({ engine }) => engine.isOwner);
+    await until(second.engine, () => owner() !== undefined, 'one of them has it');
+    const one = owner() as TestEngine;
+    await untilEnded(one.engine, (await note(one, 'say accepted')).turnId);
   });
 
   it('handed back and forth while prompts are queued lose none and double none, and never have two owners', async () => {
