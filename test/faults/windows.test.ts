@@ -7,6 +7,7 @@ import { StorageError } from '../../src/model/errors.ts';
 import { acquire } from '../../src/platform/exclusive.ts';
 import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
 import type { EngineOptions } from '../../src/sessions/engine.ts';
+import { askForStorage } from '../../src/sessions/handover.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import {
   startEngine,
@@ -114,6 +115,13 @@ describe('Several windows, and what is left of earlier ones', () => {
     await until(second.engine, () => owner() !== undefined, 'one of them has it');
     const one = owner() as TestEngine;
     await untilEnded(one.engine, (await note(one, 'say accepted')).turnId);
+  });
+
+  it('one window may ask for the storage twice at once', async () => {
+    const storage = join(folder, 'storage');
+    const asks = Array.from({ length: 50 }, (_, n) => askForStorage(storage, { by: 'one', insists: n % 2 === 0 }));
+    await Promise.all(asks);
+    assert.deepEqual(readdirSync(storage), ['handover.json']);
   });
 
   it('handed back and forth while prompts are queued lose none and double none, and never have two owners', async () => {
