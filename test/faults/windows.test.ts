@@ -124,6 +124,20 @@ describe('Several windows, and what is left of earlier ones', () => {
     assert.deepEqual(readdirSync(storage), ['handover.json']);
   });
 
+  it('a removal that waits for a turn is settled by a hand-over, and goes on in the other window', async () => {
+    const first = start();
+    const { turnId, branchId } = await note(first, 'deaf');
+    await until(first.engine, () => turnState(first.engine, turnId) === 'running', 'it runs');
+    const { removal } = await first.engine.owner();
+    const removing = assert.rejects(removal.remove(branchId, true), /lets go of the queue/);
+    await until(first.engine, () => first.engine.state.turn(turnId)?.cancelRequested === true, 'the removal waits for it');
+    const second = start();
+    await second.engine.ready;
+    await second.engine.takeOver();
+    await removing;
+    await until(second.engine, () => second.engine.state.branch(branchId)?.worktreeState === 'removed', 'it is removed');
+  });
+
   it('handed back and forth while prompts are queued lose none and double none, and never have two owners', async () => {
     const windows = [start(), start()];
     const accepted = new Set<string>();
