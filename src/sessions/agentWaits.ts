@@ -34,7 +34,7 @@ export function waitForAgent(
 ): boolean {
   const session = tx.get('session', turn.sessionId);
   if (!session) return false;
-  keepFact(tx, session.agent, met, now());
+  keepFact(tx, session.agent, met, { now: now(), startedAt: turn.startedAt });
   const begun = met.begun || (turn.goesOn === null && (work?.files ?? 0) > 0);
   const times = (turn.goesOn?.times ?? 0) + 1;
   if (begun && times > mostGoOns) return false;
@@ -45,13 +45,21 @@ export function waitForAgent(
   return true;
 }
 
-function keepFact(tx: Transaction, agent: string, { kind, until, said }: Unavailable, now: number): void {
+function keepFact(
+  tx: Transaction,
+  agent: string,
+  { kind, until, said }: Unavailable,
+  { now, startedAt }: { now: number; startedAt: number | null },
+): void {
   const known = tx.get('agentWait', agent);
-  const times = known?.kind === kind ? known.times + 1 : 1;
+  const isSameKind = known?.kind === kind;
+  // One that ran beside the turn that met it first has tried nothing: it says the same once more.
+  const isSame = isSameKind && !isProof({ startedAt }, known);
+  const times = isSame ? known.times : isSameKind ? known.times + 1 : 1;
   const row: AgentWait = {
     id: agent,
     kind,
-    until: until ?? (kind === 'signIn' ? null : now + nextWait(times)),
+    until: until ?? (kind === 'signIn' ? null : isSame ? known.until : now + nextWait(times)),
     said,
     metAt: now,
     times,
@@ -67,6 +75,18 @@ export const isProof = ({ startedAt }: Pick<Turn, 'startedAt'>, { metAt }: Agent
 export function agentWorks(tx: Transaction, agent: string, turn: Pick<Turn, 'startedAt'>): void {
   const known = tx.get('agentWait', agent);
   if (known && isProof(turn, known)) tx.remove('agentWait', agent);
+}
+
+/** Milliseconds that a clock may be set back without being taken for one that was wrong. */
+const clockSlack = 60_000;
+
+/** True where an agent could not work in what is the future now: the clock was wrong, and so is the time that was made of it. */
+export const isOfFuture = ({ metAt }: Pick<AgentWait, 'metAt'>, now: number): boolean => metAt - now > clockSlack;
+
+/** A turn of this agent starts: what it does counts for more than what was met before, whatever the clock said then. */
+export function beginsToTry(tx: Transaction, agent: string, now: number): void {
+  const known = tx.get('agentWait', agent);
+  if (known && known.metAt > now) tx.update('agentWait', agent, { metAt: now });
 }
 
 /** A person says that it is time. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { makeCatalog } from '../../../src/agents/catalog.ts';
-import { agentWorks, mostGoOns, tryAgent, waitForAgent } from '../../../src/sessions/agentWaits.ts';
+import { agentWorks, beginsToTry, mostGoOns, tryAgent, waitForAgent } from '../../../src/sessions/agentWaits.ts';
 import { nextTurns, queueSnapshot, waitingFor } from '../../../src/sessions/nextTurn.ts';
 import { momentInWords, unavailableAgents, unavailableInWords } from '../../../src/sessions/unavailableAgents.ts';
 import type { Turn } from '../../../src/model/types.ts';
@@ -88,6 +88,28 @@ describe('Agents that can’t work now, by a clock', () => {
     assert.equal(reason('ta'), 'signIn');
     await store.commit((tx) => tryAgent(tx, 'one', now));
     assert.deepEqual(nextTurns(snapshot()), ['ta', 'tc']);
+  });
+
+  it('are waited for once, whatever number of turns met the same at once', async () => {
+    await start('ta');
+    await start('tb');
+    now += minute;
+    await meet('ta', { kind: 'offline' });
+    const { until } = store.state.agentWait('one') ?? {};
+    now += 1;
+    await meet('tb', { kind: 'offline' });
+    assert.deepEqual([store.state.agentWait('one')?.times, store.state.agentWait('one')?.until], [1, until]);
+  });
+
+  it('are tried when the clock is set back, by one turn, and what works takes the fact away', async () => {
+    await meet('ta', { kind: 'offline' });
+    now -= 24 * hour;
+    assert.deepEqual(nextTurns(snapshot()), ['ta', 'tc']);
+    await store.commit((tx) => beginsToTry(tx, 'one', now));
+    await start('ta');
+    assert.deepEqual(nextTurns(snapshot()), ['tc'], 'while it runs');
+    await store.commit((tx) => agentWorks(tx, 'one', turn('ta')));
+    assert.equal(store.state.agentWait('one'), undefined);
   });
 
   it('are not taken to work because a turn that began before still does', async () => {
