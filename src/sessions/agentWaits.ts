@@ -7,7 +7,7 @@ import { notRun } from '../model/rows.ts';
 import { turnTransition } from '../model/transitions.ts';
 import type { AgentWait, Turn } from '../model/types.ts';
 import type { Unavailable } from '../model/unavailable.ts';
-import type { Work } from '../model/work.ts';
+import type { Conclusion } from '../model/work.ts';
 import type { Transaction } from '../store/store.ts';
 
 /** Most times that a turn goes on after its agent stopped being able to work in the middle of it. */
@@ -29,20 +29,35 @@ export function waitForAgent(
   tx: Transaction,
   turn: Turn,
   met: Unavailable,
-  work: Work | undefined,
+  conclusion: Conclusion | null,
   { now, onLimit }: WaitOptions,
 ): boolean {
   const session = tx.get('session', turn.sessionId);
   if (!session) return false;
   keepFact(tx, session.agent, met, { now: now(), startedAt: turn.startedAt });
-  const begun = met.begun || (turn.goesOn === null && (work?.files ?? 0) > 0);
+  const begun = met.begun || (turn.goesOn === null && (conclusion?.work.files ?? 0) > 0);
   const times = (turn.goesOn?.times ?? 0) + 1;
   if (begun && times > mostGoOns) return false;
   const goesOn = begun && met.beginning ? { times, beginning: turn.goesOn?.beginning ?? met.beginning } : turn.goesOn;
-  tx.update('turn', turn.id, { ...notRun, state: turnTransition(turn.state, 'queued'), goesOn });
+  tx.update('turn', turn.id, {
+    ...notRun,
+    ...doneSoFar(turn, goesOn, conclusion),
+    state: turnTransition(turn.state, 'queued'),
+    goesOn,
+  });
   tx.event('waits', turn.branchId, turn.id);
   if (onLimit() === 'pause') tx.update('branch', turn.branchId, { paused: 'user' });
   return true;
+}
+
+/** What a turn that has begun has done so far: it may be cancelled while it waits, or never be able to go on. */
+function doneSoFar(turn: Turn, goesOn: Turn['goesOn'], conclusion: Conclusion | null): Partial<Turn> {
+  if (!goesOn) return {};
+  const { head, tree } = goesOn.beginning;
+  const { endSha, endTree, work } = conclusion
+    ? { endSha: conclusion.head, endTree: conclusion.tree, work: conclusion.work }
+    : turn;
+  return { startSha: head, startTree: tree, endSha, endTree, work };
 }
 
 function keepFact(

@@ -148,6 +148,31 @@ describe('Agents that can’t work now', () => {
     assert.equal(git(repository, 'show', '--format=', '--name-only', 'a'), 'one.txt');
   });
 
+  it('leave the work of a turn that had begun to be seen and taken up when it is cancelled as it waits, or can not go on', async () => {
+    const one = start();
+    const { engine } = one;
+    const { queue, hosts, work } = await engine.owner();
+    const prompt = ['edit one.txt first half', unlessItWorks(`fail ${limit}`)].join('\n');
+    const cancelled = await queue.enqueue({ branch: 'a', kind: 'commit', title: 'Half', prompt });
+    await untilItWaits(one, cancelled.turnId);
+    await queue.cancel(cancelled.turnId);
+    const lost = await queue.enqueue({ branch: 'b', kind: 'commit', title: 'Half', prompt });
+    await until(engine, () => engine.state.branch(lost.branchId)?.worktreeState === 'ready', 'it is next');
+    await queue.tryAgent('test');
+    await until(engine, () => engine.state.turn(lost.turnId)?.goesOn != null, 'it has begun, and waits');
+    for (const { hostId } of [...hosts.all()]) await hosts.end(hostId);
+    writeFileSync(join(folder, 'back'), JSON.stringify({ code: -32002, message: 'Session not found' }));
+    await queue.tryAgent('test');
+    await untilEnded(engine, lost.turnId);
+    assert.deepEqual([turnState(engine, cancelled.turnId), turnState(engine, lost.turnId)], ['cancelled', 'failed']);
+    for (const { turnId } of [cancelled, lost]) {
+      assert.equal(engine.state.turn(turnId)?.work?.files, 1);
+      assert.ok(engine.state.turn(turnId)?.work?.ref);
+      assert.equal((await work.commit(turnId)).files, 1);
+    }
+    assert.equal(git(repository, 'show', '--format=', '--name-only', 'a'), 'one.txt');
+  });
+
   it('that stop in the middle again and again fail their turn with what they said', async () => {
     const one = start();
     const { engine } = one;

@@ -49,7 +49,7 @@ describe('Agents that can’t work now, by a clock', () => {
   const meet = async (id: string, met: Partial<Unavailable> = {}): Promise<boolean> => {
     if (turn(id).state === 'queued') await start(id);
     return store.commit((tx) =>
-      waitForAgent(tx, turn(id), { kind: 'limit', said: 'No more today', begun: false, ...met }, undefined, options),
+      waitForAgent(tx, turn(id), { kind: 'limit', said: 'No more today', begun: false, ...met }, null, options),
     );
   };
   const reason = (id: string) => {
