@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { goOnWord, mostGoOns } from '../../src/sessions/agentWaits.ts';
+import { goOnElsewhere } from '../../src/sessions/continuation.ts';
 import { waitingFor } from '../../src/sessions/nextTurn.ts';
 import type { QueuedIds } from '../../src/sessions/queue.ts';
 import { unavailableAgents } from '../../src/sessions/unavailableAgents.ts';
@@ -188,6 +189,40 @@ describe('Agents that can’t work now', () => {
     await untilEnded(engine, turnId);
     assert.equal(turnState(engine, turnId), 'failed');
     assert.match(engine.state.turn(turnId)?.error?.message ?? '', /session limit/);
+  });
+
+  it('are started anew after a sign-in, where their conversation can be taken up', async () => {
+    const starts = join(folder, 'starts');
+    const one = start({ agents: { test: { ...testAgent, env: { TEST_AGENT_STARTS: starts } } } });
+    const { queue } = await one.engine.owner();
+    const first = await queue.enqueue({ branch: 'a', kind: 'note', prompt: 'say one' });
+    await untilEnded(one.engine, first.turnId);
+    const next = await queue.enqueueTurn(first.sessionId, { prompt: `${unlessItWorks('refuse')}\nsay two` });
+    await untilItWaits(one, next.turnId);
+    works();
+    await queue.tryAgent('test');
+    await untilEnded(one.engine, next.turnId);
+    assert.equal(turnState(one.engine, next.turnId), 'completed');
+    assert.equal(readFileSync(starts, 'utf8').trim().split('\n').length, 2);
+  });
+
+  it('whose conversation is over go on elsewhere once, however often that is asked for at once', async () => {
+    const one = start();
+    const { engine } = one;
+    const { queue, hosts } = await engine.owner();
+    const first = await queue.enqueue({ branch: 'a', kind: 'note', prompt: 'say one' });
+    await untilEnded(engine, first.turnId);
+    for (const { hostId } of [...hosts.all()]) await hosts.end(hostId);
+    writeFileSync(join(folder, 'back'), JSON.stringify({ code: -32002, message: 'Session not found' }));
+    const lost = await queue.enqueueTurn(first.sessionId, { prompt: 'append ../../said x\nwait ../../works' });
+    await untilEnded(engine, lost.turnId);
+    const goOn = () => goOnElsewhere(lost.turnId, { state: engine.state, queue, folder: engine.folder });
+    const answers = await Promise.allSettled([goOn(), goOn()]);
+    assert.deepEqual(answers.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+    await assert.rejects(goOn(), /queued already/);
+    works();
+    await until(engine, () => engine.state.line(lost.branchId).length === 0, 'it is done');
+    assert.equal(readFileSync(join(folder, 'said'), 'utf8'), 'x\n');
   });
 
   it('wait without a time for a sign-in, and pause their branches where that is wanted', async () => {
