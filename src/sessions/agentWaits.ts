@@ -35,7 +35,9 @@ export function waitForAgent(
   const session = tx.get('session', turn.sessionId);
   if (!session) return false;
   keepFact(tx, session.agent, met, { now: now(), startedAt: turn.startedAt });
-  const begun = met.begun || (turn.goesOn === null && (conclusion?.work.files ?? 0) > 0);
+  // What could not be looked at may have been changed.
+  const hasChanged = conclusion ? conclusion.work.files > 0 : met.beginning !== undefined;
+  const begun = met.begun || (turn.goesOn === null && hasChanged);
   const times = (turn.goesOn?.times ?? 0) + 1;
   if (begun && times > mostGoOns) return false;
   const goesOn = begun && met.beginning ? { times, beginning: turn.goesOn?.beginning ?? met.beginning } : turn.goesOn;

@@ -134,6 +134,11 @@ describe('Agents that can’t work now, by a clock', () => {
     assert.equal(await meet('ta', { begun: true, beginning: begun }), false);
   });
 
+  it('are not given a prompt again where nobody could look at what was done for it', async () => {
+    assert.equal(await meet('ta', { beginning: begun }), true);
+    assert.deepEqual(turn('ta').goesOn, { times: 1, beginning: begun });
+  });
+
   it('pause their branch where that is wanted', async () => {
     paused.value = 'pause';
     await meet('ta', { until: now + hour });
