@@ -146,6 +146,11 @@ export class AgentProcess {
     return words ? ` It said: ${words.slice(-500)}` : '';
   }
 
+  /** True where another process can go on with its conversation. */
+  get canTakeUp(): boolean {
+    return Boolean(this.#capabilities.sessionCapabilities?.resume) || this.#capabilities.loadSession === true;
+  }
+
   get acceptsImages(): boolean {
     return this.#capabilities.promptCapabilities?.image ?? false;
   }

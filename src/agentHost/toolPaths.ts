@@ -26,19 +26,27 @@ export class ToolPaths {
 
 /** True when the path leads, through whatever links, to a file of the worktree, and not to what git keeps there. */
 export function isInWorktree(path: string, { worktree }: { worktree: string }): boolean {
+  if (isAmbiguous(path)) return false;
   try {
     const real = realOf(resolve(worktree, path));
     const root = realpathSync(worktree);
     if (!isInside(real, root)) return false;
-    // Some file systems take `.GIT` for the same, and Windows `.git.` and `.git `, too.
+    // Some file systems take `.GIT` for the same, and Windows `.git.`, `.git ` and `.git::$INDEX_ALLOCATION`, too.
     return !real
       .slice(root.length)
       .split(sep)
-      .some((part) => /^\.git[. ]*$/i.test(part) || /^git~\d$/i.test(part));
+      .some((part) => /^\.git[. ]*(?::.*)?$/i.test(part) || /^git~\d$/i.test(part));
   } catch {
     return false;
   }
 }
+
+/**
+ * True for what a program may take for another file than we would: after a link, `..` leads to the parent of where that leads; a URI, `~`
+ * and variables may be expanded.
+ */
+const isAmbiguous = (path: string): boolean =>
+  /(?:^|[\\/])\.\.(?:[\\/]|$)/.test(path) || /^(?:[a-z][\w+.-]+:|~|\$|%)/i.test(path);
 
 /** Where the path leads; the part of it that is not there yet is taken as it stands. Throws for a link that leads nowhere. */
 function realOf(path: string): string {

@@ -186,7 +186,7 @@ export class TurnRunner {
     this.#permissions.withdraw();
     this.#feed.flush();
     end = await this.#conclude(job, end);
-    if (this.#agent && !this.#agent.isOfUse) await this.closeAgent();
+    if (this.#agent && (!this.#agent.isOfUse || this.#isToBeAnew(job, end, this.#agent))) await this.closeAgent();
     await this.#writeEnd(job, end);
     await held?.release();
     const { startSha, endSha } = this.status as TurnStatus;
@@ -212,6 +212,11 @@ export class TurnRunner {
       message: messageOf(error),
       ...this.#unavailable(isAnswer ? unavailableByError(error.cause, clock()) : undefined),
     };
+  }
+
+  /** Whoever signs in does so beside the agent; one that read who it is as it started is asked anew, where its conversation can be taken up. */
+  #isToBeAnew(job: Job, { unavailable }: End, agent: AgentProcess): boolean {
+    return unavailable?.kind === 'signIn' && (agent.canTakeUp || (job.isFresh && !unavailable.begun));
   }
 
   #unavailable(met: Met | undefined): Pick<End, 'unavailable'> {

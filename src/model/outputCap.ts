@@ -4,7 +4,8 @@
  * Until half of the limit is used, everything passes at once. From then on what an agent or a script says is held back, the
  * latest of it, and given out when something comes that has to stand in its place (a permission, an answer, a commit, the end) or
  * when the turn is over, with the fact of how much went missing before it. What is given out in between takes from a quarter of
- * the limit, half of what is left of it each time, so that the last quarter is always there for the end.
+ * the limit, half of what is left of it each time, so that the last quarter is always there for the end. Calls that ask for permission
+ * pass whole, as much as the limit once more, and are only named from then on.
  */
 import type { TranscriptDraft } from './transcript.ts';
 
@@ -39,6 +40,8 @@ export class OutputCap {
   #head: number;
   #between: number;
   readonly #tail: number;
+  /** Bytes of calls that ask, beside all that: a person is to see them. */
+  #asked: number;
   #held: Held[] = [];
   #heldSize = 0;
   #dropped: Dropped = { bytes: 0, entries: 0 };
@@ -50,11 +53,13 @@ export class OutputCap {
     this.#head = Math.floor(limit / 2);
     this.#between = Math.floor(limit / 4);
     this.#tail = limit - this.#head - this.#between;
+    this.#asked = limit;
   }
 
   /** What is to be written now, in order. `must`: this entry passes whatever it is, as a call does that needs a permission. */
   take(draft: TranscriptDraft, { must = false }: { must?: boolean } = {}): TranscriptDraft[] {
-    if (must || !bounded.has(draft.type)) return [...this.#release(this.#share()), draft];
+    if (must) return [...this.#release(this.#share()), this.#essential(draft)];
+    if (!bounded.has(draft.type)) return [...this.#release(this.#share()), draft];
     const size = sizeOf(draft);
     if (this.#held.length === 0 && this.#dropped.bytes === 0 && size <= this.#head) {
       this.#head -= size;
@@ -64,6 +69,18 @@ export class OutputCap {
     this.#head = 0; // The beginning is over.
     this.#hold(rest);
     return passes ? [passes] : [];
+  }
+
+  /** A call that asks passes whole, until all of those are as much as the limit; after that, no more than it is named by. */
+  #essential(draft: TranscriptDraft): TranscriptDraft {
+    const size = sizeOf(draft);
+    if (draft.type !== 'tool' || this.#asked > 0) {
+      this.#asked -= size;
+      return draft;
+    }
+    const named = shortCall(draft);
+    this.#dropped.bytes += Math.max(0, size - sizeOf(named));
+    return named;
   }
 
   /** What is held back, in between: for whoever looks on while the turn goes on. */
@@ -111,17 +128,11 @@ export class OutputCap {
     if (count > 0) this.#held.splice(0, count);
   }
 
-  #remember({ toolCallId, title, kind, status }: Tool): void {
+  #remember(call: Tool): void {
+    const { toolCallId } = call;
     const before = this.#calls.get(toolCallId);
     this.#calls.delete(toolCallId);
-    this.#calls.set(toolCallId, {
-      ...before,
-      type: 'tool',
-      toolCallId,
-      ...(title === undefined ? {} : { title: title.slice(0, 200) }),
-      ...(kind === undefined ? {} : { kind }),
-      ...(status === undefined ? {} : { status }),
-    });
+    this.#calls.set(toolCallId, { ...before, ...shortCall(call) });
     if (this.#calls.size > mostCalls) this.#calls.delete(this.#calls.keys().next().value as string);
   }
 
@@ -139,6 +150,15 @@ export class OutputCap {
     return given;
   }
 }
+
+/** A call without what it holds. */
+const shortCall = ({ toolCallId, title, kind, status }: Tool): Tool => ({
+  type: 'tool',
+  toolCallId,
+  ...(title === undefined ? {} : { title: title.slice(0, 200) }),
+  ...(kind === undefined ? {} : { kind }),
+  ...(status === undefined ? {} : { status }),
+});
 
 const isText = (draft: TranscriptDraft): draft is Text => draft.type === 'text' || draft.type === 'output';
 

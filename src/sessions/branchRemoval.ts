@@ -30,6 +30,7 @@ export class BranchRemoval {
   readonly #underWay = new Set<string>();
   readonly #again = new Backoff(() => this.reconcile());
   #disposed = false;
+  readonly #stop = new AbortController();
 
   constructor(options: BranchRemovalOptions) {
     this.#options = options;
@@ -91,6 +92,7 @@ export class BranchRemoval {
 
   dispose(): void {
     this.#disposed = true;
+    this.#stop.abort();
     this.#again.dispose();
   }
 
@@ -106,6 +108,7 @@ export class BranchRemoval {
       }
       await (this.#options.removeWorktree ?? removeWorktree)(this.#branch(branchId), force);
     } catch (error) {
+      if (this.#disposed) throw error; // It has not failed: whoever opens the queue next goes on with it.
       await store.commit((tx) => {
         tx.update('branch', branchId, {
           worktreeState: worktreeTransition('removing', 'removalFailed'),
@@ -146,17 +149,25 @@ export class BranchRemoval {
     await held.release();
   }
 
-  /** Resolves when no turn of the branch is active any more: the dispatcher ends those that were cancelled. */
+  /** Resolves when no turn of the branch is active any more: the dispatcher ends those that were cancelled. Rejects when this window lets go. */
   #turnsEnded(branchId: string): Promise<void> {
     const { store } = this.#options;
     const busy = () => store.state.line(branchId).some((turn) => isActive(turn.state));
     if (!busy()) return Promise.resolve();
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const { signal } = this.#stop;
+      const letGo = () => {
+        listener.dispose();
+        reject(new RefusedError('This window lets go of the queue; the branch is removed by the one that has it next.'));
+      };
       const listener = store.onDidChange(() => {
         if (busy()) return;
         listener.dispose();
+        signal.removeEventListener('abort', letGo);
         resolve();
       });
+      if (signal.aborted) letGo();
+      else signal.addEventListener('abort', letGo, { once: true });
     });
   }
 

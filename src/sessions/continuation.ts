@@ -59,8 +59,23 @@ export interface ContinuationOptions {
 export const canGoOnElsewhere = (turn: Turn, session: Pick<Session, 'retired' | 'closed'>): boolean =>
   session.retired !== null && !session.closed && isEnded(turn.state) && turn.state !== 'completed';
 
+/** Turns that are being gone on with: a second click does not do the work twice. */
+const underWay = new Set<string>();
+
 /** Queues a new session, next in its branch's line, that does what this turn was to do. Rejects with RefusedError. */
-export async function goOnElsewhere(turnId: string, { state, queue, folder }: ContinuationOptions): Promise<QueuedIds> {
+export async function goOnElsewhere(turnId: string, options: ContinuationOptions): Promise<QueuedIds> {
+  if (underWay.has(turnId)) throw new RefusedError(queuedAlready);
+  underWay.add(turnId);
+  try {
+    return await continueTurn(turnId, options);
+  } finally {
+    underWay.delete(turnId);
+  }
+}
+
+const queuedAlready = 'A new session that goes on with this turn is queued already.';
+
+async function continueTurn(turnId: string, { state, queue, folder }: ContinuationOptions): Promise<QueuedIds> {
   const turn = state.turn(turnId);
   const session = turn && state.session(turn.sessionId);
   const branch = session && state.branch(session.branchId);
@@ -74,13 +89,17 @@ export async function goOnElsewhere(turnId: string, { state, queue, folder }: Co
     .slice(-mostTurns);
   const path = transcriptPath(folder, session.id);
   const earlier = await Promise.all(before.map((one) => toldOf(path, one, branch)));
+  const prompt = continuationPrompt(earlier, turn.prompt);
+  const isSame = (other: Turn) =>
+    other.prompt === prompt && other.sessionId !== session.id && state.session(other.sessionId)?.title === session.title;
+  if (state.line(branch.id).some(isSame)) throw new RefusedError(queuedAlready);
   return queue.enqueue({
     repository: branch.repository,
     branch: branch.name,
     kind: session.kind,
     agent: session.agent,
     title: session.title,
-    prompt: continuationPrompt(earlier, turn.prompt),
+    prompt,
     attachments: turn.attachments.map(({ name, mimeType, sha256 }: Attachment) => ({
       name,
       mimeType,

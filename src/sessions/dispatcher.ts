@@ -22,7 +22,7 @@ import { commitMessage } from './commitMessage.ts';
 import type { Store, Transaction } from '../store/store.ts';
 import { transcriptPath } from '../store/transcripts.ts';
 import type { ReviewedTip } from '../worktrees/reviewedTip.ts';
-import { agentWorks, goOnWord, isProof } from './agentWaits.ts';
+import { agentWorks, beginsToTry, goOnWord, isProof } from './agentWaits.ts';
 import { heldTurns } from './heldTurns.ts';
 import { nextTurns, type QueueSnapshot, queueSnapshot } from './nextTurn.ts';
 import type { TurnRecovery } from './recovery.ts';
@@ -222,6 +222,8 @@ export class Dispatcher {
         };
         tx.update('turn', row.id, patch);
         tx.update('session', row.sessionId, { ...review, worktreePath: home.worktreePath });
+        const agent = tx.get('session', row.sessionId)?.agent;
+        if (agent !== undefined) beginsToTry(tx, agent, patch.startedAt);
         tx.event('starting', row.branchId, row.id);
         this.#placed.add(row.id);
         return { ...row, ...patch };

@@ -336,6 +336,7 @@ export class Engine {
       await this.#own(name);
     } catch (error) {
       if (!isDiskTrouble(error)) throw error;
+      this.canTakeOver = false; // Nobody has it.
       this.readOnlyReason = `The queue is only shown for now. ${storageMessage(error)} It opens by itself then.`;
       this.#options.onProblem(this.readOnlyReason);
       await this.#refresh();
@@ -378,7 +379,7 @@ export class Engine {
       this.#lock = await acquire(name).catch(() => undefined);
       if (!this.#lock) continue;
       this.#watcher?.close();
-      this.#ready = this.#own(name);
+      this.#ready = this.#ownOrShow(name);
       await this.#ready.catch((error) => this.#options.onProblem(messageOf(error)));
       return;
     }

@@ -6,6 +6,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { randomId } from '../model/ids.ts';
 
 const requestSchema = z.object({
   /** The window that asks. */
@@ -22,9 +23,14 @@ const lookTime = 500;
 /** Asks whoever owns the storage. The last one who asks counts. */
 export async function askForStorage(folder: string, request: HandoverRequest): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const temporary = `${requestPath(folder)}.${request.by}`;
-  await writeFile(temporary, JSON.stringify(request), { mode: 0o600 });
-  await rename(temporary, requestPath(folder));
+  const temporary = `${requestPath(folder)}.${randomId()}`; // One window may ask twice at once.
+  try {
+    await writeFile(temporary, JSON.stringify(request), { mode: 0o600 });
+    await rename(temporary, requestPath(folder));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Takes a request back, or one that has been heard. */

@@ -6,7 +6,7 @@ import type { Catalog } from '../agents/catalog.ts';
 import { isActive } from '../model/transitions.ts';
 import type { Branch, Turn, UnavailableKind, WaitingReason } from '../model/types.ts';
 import type { Projection } from '../store/projection.ts';
-import { isProof } from './agentWaits.ts';
+import { isOfFuture, isProof } from './agentWaits.ts';
 
 export interface BranchLine {
   id: string;
@@ -87,7 +87,7 @@ function unavailableAgent(
   const isTried = () =>
     inFlight.some((turnId) => isOfAgent(state.turn(turnId))) ||
     Array.from(state.active()).some((turn) => isProof(turn, wait) && isOfAgent(turn));
-  return { agent, kind, until, mayTry: until !== null && until <= now && !isTried() };
+  return { agent, kind, until, mayTry: until !== null && (until <= now || isOfFuture(wait, now)) && !isTried() };
 }
 
 /** Why the head of a branch's line does not start, or undefined when only a free place is missing. */

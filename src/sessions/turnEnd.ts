@@ -33,7 +33,7 @@ export interface EndOptions extends WaitOptions {
 export function endTurn(tx: Transaction, turn: Turn, end: TurnEnd, options: EndOptions): void {
   if (isEnded(turn.state) || turn.state === 'queued') return;
   const isToWait = end.unavailable && end.outcome === 'failed' && !turn.cancelRequested;
-  if (isToWait && waitForAgent(tx, turn, end.unavailable as Unavailable, end.conclusion?.work, options)) return;
+  if (isToWait && waitForAgent(tx, turn, end.unavailable as Unavailable, end.conclusion, options)) return;
   const agent = tx.get('session', turn.sessionId)?.agent;
   if (end.outcome === 'completed' && agent !== undefined) agentWorks(tx, agent, turn);
   const endedOrder = tx.event(end.outcome, turn.branchId, turn.id);

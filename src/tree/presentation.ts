@@ -210,7 +210,7 @@ function turnRow({ state, queue, agentName, now }: PresentationContext, turn: Tu
       ...(turn.state === 'queued' && !last ? ['down'] : []),
       ...(isEnded(turn.state) && turn.state !== 'completed' ? ['retry'] : []),
       ...(held ? ['held'] : []),
-      ...(held || turn.work?.ref !== undefined ? ['left'] : []),
+      ...(held || (isEnded(turn.state) && turn.work?.ref !== undefined) ? ['left'] : []),
       ...(isEnded(turn.state) && turn.startTree !== null ? ['begun'] : []),
       ...(canGoOnElsewhere(turn, session) ? ['goOn'] : []),
       ...(turn.startSha ? ['changes'] : []),

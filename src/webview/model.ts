@@ -139,7 +139,7 @@ export function rowOf(turn: Turn, context: ModelContext): Row | undefined {
     error: turn.error?.message ?? null,
     held: heldInWords(turn.commit, branch.name) ?? null,
     canGoOnElsewhere: canGoOnElsewhere(turn, session),
-    left: turn.commit?.state === 'held' || turn.work?.ref !== undefined,
+    left: turn.commit?.state === 'held' || (isEnded(turn.state) && turn.work?.ref !== undefined),
     permission: turn.permission,
     unread: session.unread && isEnded(turn.state),
     up: queued && place > (line[0]?.state === 'queued' ? 0 : 1),

@@ -7,6 +7,7 @@ import { StorageError } from '../../src/model/errors.ts';
 import { acquire } from '../../src/platform/exclusive.ts';
 import { isAlive, markVariable, startTimeOf } from '../../src/platform/processes.ts';
 import type { EngineOptions } from '../../src/sessions/engine.ts';
+import { askForStorage } from '../../src/sessions/handover.ts';
 import { readTranscript, transcriptPath } from '../../src/store/transcripts.ts';
 import {
   startEngine,
@@ -18,6 +19,7 @@ import {
   until,
   untilEnded,
 } from '../support/engines.ts';
+import { FaultyDisk } from '../support/faultyDisk.ts';
 import { report } from '../support/report.ts';
 import { rounds as moreRounds } from './rounds.ts';
 import { git, makeRepository } from '../support/repositories.ts';
@@ -94,6 +96,46 @@ describe('Several windows, and what is left of earlier ones', () => {
     const said = await readTranscript(transcriptPath(join(folder, 'storage'), running.sessionId));
     assert.equal(said.filter(({ type }) => type === 'prompt').length, 1);
     assert.equal(turnState(third.engine, running.turnId), 'completed');
+  });
+
+  it('a queue that is handed over while the disk is full is opened by itself when there is room', async () => {
+    const disk = new FaultyDisk();
+    const windows = [start({}, folder, { files: disk.files }), start({}, folder, { files: disk.files })] as const;
+    const [first, second] = windows;
+    const { turnId } = await note(first, 'say one');
+    await untilEnded(first.engine, turnId);
+    await second.engine.ready;
+    disk.trouble = 'ENOSPC';
+    const taking = second.engine.takeOver().catch(() => undefined);
+    await until(second.engine, () => second.problems.length > 0, 'the second can not open it');
+    await assert.rejects(note(second, 'say refused'), /disk is full.*It opens by itself then/);
+    disk.trouble = undefined;
+    await taking;
+    const owner = () => windows.find(({ engine }) => engine.isOwner);
+    await until(second.engine, () => owner() !== undefined, 'one of them has it');
+    const one = owner() as TestEngine;
+    await untilEnded(one.engine, (await note(one, 'say accepted')).turnId);
+  });
+
+  it('one window may ask for the storage twice at once', async () => {
+    const storage = join(folder, 'storage');
+    const asks = Array.from({ length: 50 }, (_, n) => askForStorage(storage, { by: 'one', insists: n % 2 === 0 }));
+    await Promise.all(asks);
+    assert.deepEqual(readdirSync(storage), ['handover.json']);
+  });
+
+  it('a removal that waits for a turn is settled by a hand-over, and goes on in the other window', async () => {
+    const first = start();
+    const { turnId, branchId } = await note(first, 'deaf');
+    await until(first.engine, () => turnState(first.engine, turnId) === 'running', 'it runs');
+    const { removal } = await first.engine.owner();
+    const removing = assert.rejects(removal.remove(branchId, true), /lets go of the queue/);
+    await until(first.engine, () => first.engine.state.turn(turnId)?.cancelRequested === true, 'the removal waits for it');
+    const second = start();
+    await second.engine.ready;
+    await second.engine.takeOver();
+    await removing;
+    await until(second.engine, () => second.engine.state.branch(branchId)?.worktreeState === 'removed', 'it is removed');
   });
 
   it('handed back and forth while prompts are queued lose none and double none, and never have two owners', async () => {

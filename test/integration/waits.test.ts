@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { goOnWord, mostGoOns } from '../../src/sessions/agentWaits.ts';
+import { goOnElsewhere } from '../../src/sessions/continuation.ts';
 import { waitingFor } from '../../src/sessions/nextTurn.ts';
 import type { QueuedIds } from '../../src/sessions/queue.ts';
 import { unavailableAgents } from '../../src/sessions/unavailableAgents.ts';
@@ -148,6 +149,31 @@ describe('Agents that can’t work now', () => {
     assert.equal(git(repository, 'show', '--format=', '--name-only', 'a'), 'one.txt');
   });
 
+  it('leave the work of a turn that had begun to be seen and taken up when it is cancelled as it waits, or can not go on', async () => {
+    const one = start();
+    const { engine } = one;
+    const { queue, hosts, work } = await engine.owner();
+    const prompt = ['edit one.txt first half', unlessItWorks(`fail ${limit}`)].join('\n');
+    const cancelled = await queue.enqueue({ branch: 'a', kind: 'commit', title: 'Half', prompt });
+    await untilItWaits(one, cancelled.turnId);
+    await queue.cancel(cancelled.turnId);
+    const lost = await queue.enqueue({ branch: 'b', kind: 'commit', title: 'Half', prompt });
+    await until(engine, () => engine.state.branch(lost.branchId)?.worktreeState === 'ready', 'it is next');
+    await queue.tryAgent('test');
+    await until(engine, () => engine.state.turn(lost.turnId)?.goesOn != null, 'it has begun, and waits');
+    for (const { hostId } of [...hosts.all()]) await hosts.end(hostId);
+    writeFileSync(join(folder, 'back'), JSON.stringify({ code: -32002, message: 'Session not found' }));
+    await queue.tryAgent('test');
+    await untilEnded(engine, lost.turnId);
+    assert.deepEqual([turnState(engine, cancelled.turnId), turnState(engine, lost.turnId)], ['cancelled', 'failed']);
+    for (const { turnId } of [cancelled, lost]) {
+      assert.equal(engine.state.turn(turnId)?.work?.files, 1);
+      assert.ok(engine.state.turn(turnId)?.work?.ref);
+      assert.equal((await work.commit(turnId)).files, 1);
+    }
+    assert.equal(git(repository, 'show', '--format=', '--name-only', 'a'), 'one.txt');
+  });
+
   it('that stop in the middle again and again fail their turn with what they said', async () => {
     const one = start();
     const { engine } = one;
@@ -163,6 +189,40 @@ describe('Agents that can’t work now', () => {
     await untilEnded(engine, turnId);
     assert.equal(turnState(engine, turnId), 'failed');
     assert.match(engine.state.turn(turnId)?.error?.message ?? '', /session limit/);
+  });
+
+  it('are started anew after a sign-in, where their conversation can be taken up', async () => {
+    const starts = join(folder, 'starts');
+    const one = start({ agents: { test: { ...testAgent, env: { TEST_AGENT_STARTS: starts } } } });
+    const { queue } = await one.engine.owner();
+    const first = await queue.enqueue({ branch: 'a', kind: 'note', prompt: 'say one' });
+    await untilEnded(one.engine, first.turnId);
+    const next = await queue.enqueueTurn(first.sessionId, { prompt: `${unlessItWorks('refuse')}\nsay two` });
+    await untilItWaits(one, next.turnId);
+    works();
+    await queue.tryAgent('test');
+    await untilEnded(one.engine, next.turnId);
+    assert.equal(turnState(one.engine, next.turnId), 'completed');
+    assert.equal(readFileSync(starts, 'utf8').trim().split('\n').length, 2);
+  });
+
+  it('whose conversation is over go on elsewhere once, however often that is asked for at once', async () => {
+    const one = start();
+    const { engine } = one;
+    const { queue, hosts } = await engine.owner();
+    const first = await queue.enqueue({ branch: 'a', kind: 'note', prompt: 'say one' });
+    await untilEnded(engine, first.turnId);
+    for (const { hostId } of [...hosts.all()]) await hosts.end(hostId);
+    writeFileSync(join(folder, 'back'), JSON.stringify({ code: -32002, message: 'Session not found' }));
+    const lost = await queue.enqueueTurn(first.sessionId, { prompt: 'append ../../said x\nwait ../../works' });
+    await untilEnded(engine, lost.turnId);
+    const goOn = () => goOnElsewhere(lost.turnId, { state: engine.state, queue, folder: engine.folder });
+    const answers = await Promise.allSettled([goOn(), goOn()]);
+    assert.deepEqual(answers.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+    await assert.rejects(goOn(), /queued already/);
+    works();
+    await until(engine, () => engine.state.line(lost.branchId).length === 0, 'it is done');
+    assert.equal(readFileSync(join(folder, 'said'), 'utf8'), 'x\n');
   });
 
   it('wait without a time for a sign-in, and pause their branches where that is wanted', async () => {

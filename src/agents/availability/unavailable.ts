@@ -72,6 +72,8 @@ export function unavailableByLastText(text: string, clock: Clock): Unavailable |
     const words = marked ? sentence.slice(marked[0].length) : sentence;
     const saying = sayings.find(({ alone, says }) => {
       const said = startsWith(words, says);
+      if (said > 0 && (isSpokenAbout(words.slice(said)) || (sentence !== begin && thisMachine.test(words.slice(0, said)))))
+        return false;
       return (
         said > 0 && (alone || marked || (sentence === begin && said >= begin.length / 2 && begin.length <= longestBareError))
       );
@@ -259,6 +261,16 @@ function beginnings(text: string): string[] {
     found.push(last.slice(index + end.length));
   return found.map(undecorated).filter((sentence) => sentence.length <= longestLastText);
 }
+
+/** What follows a colon when an agent says it of itself; anything else explains it, as in a list of cases. */
+const afterColon = /^[*_]{0,2}\s*:[*_]{0,2}\s*(?:$|resets?|please|try|upgrade|wait|until|you|your|error|https?:|request)/i;
+/** Words that are called `case one, case two` are not said of anybody. */
+const isSpokenAbout = (after: string): boolean =>
+  (/^[*_]{0,2}\s*:/.test(after) && !afterColon.test(after)) ||
+  /^[*_]{0,2}\s*,(?!\s*(?:please|try|wait|until|resets?|upgrade|subscribe|or|and will)\b)/i.test(after);
+
+/** A server that is not there on this machine is the work's own, a database as a rule, where more is said: no agent's service. */
+const thisMachine = /(?:127(?:\.\d{1,3}){3}|localhost|::1|0\.0\.0\.0)(?::\d{1,5})?$/i;
 
 /** What may follow the words when they are said, not spoken about. */
 const goesOn =

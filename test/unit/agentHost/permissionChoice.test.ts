@@ -59,7 +59,26 @@ describe('The permission policy', () => {
       assert.ok(is(path), path);
     for (const path of ['out/a.ts', 'out', 'dangling', '../other/a', join(folder, 'tree2', 'a'), '', '.', '/etc/passwd'])
       assert.ok(!is(path), path);
-    for (const path of ['.git', '.git/hooks/pre-commit', 'src/.GIT/config', '.git./config', 'GIT~1/config'])
+    // Written to, `out/../evil` is beside what `out` leads to.
+    for (const path of [
+      'out/../evil',
+      `${worktree}/out/../evil`,
+      'src/..',
+      'file:///etc/passwd',
+      '~/.bashrc',
+      '$HOME/a',
+      '%TEMP%/a',
+    ])
+      assert.ok(!is(path), path);
+    assert.ok(is('src/a..b/..c'));
+    for (const path of [
+      '.git::$INDEX_ALLOCATION/config',
+      '.git',
+      '.git/hooks/pre-commit',
+      'src/.GIT/config',
+      '.git./config',
+      'GIT~1/config',
+    ])
       assert.ok(!is(path), path);
   });
 

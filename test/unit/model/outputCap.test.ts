@@ -33,6 +33,22 @@ describe('The cap on what a turn writes', () => {
     assert.deepEqual(gap?.slice(1).map(Number), [30 + 482, 1]);
   });
 
+  it('bounds what has to pass, too: a call that asks is named, whatever it holds, and what is not there is told', () => {
+    const limit = 100_000;
+    const cap = new OutputCap({ limit, told });
+    const given: TranscriptDraft[] = [];
+    for (let n = 0; n < 300; n += 1) {
+      const call: TranscriptDraft = { type: 'tool', toolCallId: `call-${n}`, title: 'Edit a.ts', rawInput: 'x'.repeat(10_000) };
+      given.push(...cap.take(call, { must: true }));
+    }
+    given.push(...cap.end());
+    const calls = given.filter(({ type }) => type === 'tool');
+    assert.equal(calls.length, 300);
+    assert.deepEqual(calls[0], { type: 'tool', toolCallId: 'call-0', title: 'Edit a.ts', rawInput: 'x'.repeat(10_000) });
+    assert.ok(JSON.stringify(calls).length < limit + 10_000 + 300 * 100, String(JSON.stringify(calls).length));
+    assert.ok(given.some((draft) => gapOf(draft)));
+  });
+
   it('holds back no more than a quarter of the limit', () => {
     const cap = new OutputCap({ limit: 8 * 1024 * 1024, told });
     const before = process.memoryUsage().heapUsed;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { makeCatalog } from '../../../src/agents/catalog.ts';
-import { agentWorks, mostGoOns, tryAgent, waitForAgent } from '../../../src/sessions/agentWaits.ts';
+import { agentWorks, beginsToTry, mostGoOns, tryAgent, waitForAgent } from '../../../src/sessions/agentWaits.ts';
 import { nextTurns, queueSnapshot, waitingFor } from '../../../src/sessions/nextTurn.ts';
 import { momentInWords, unavailableAgents, unavailableInWords } from '../../../src/sessions/unavailableAgents.ts';
 import type { Turn } from '../../../src/model/types.ts';
@@ -49,7 +49,7 @@ describe('Agents that can’t work now, by a clock', () => {
   const meet = async (id: string, met: Partial<Unavailable> = {}): Promise<boolean> => {
     if (turn(id).state === 'queued') await start(id);
     return store.commit((tx) =>
-      waitForAgent(tx, turn(id), { kind: 'limit', said: 'No more today', begun: false, ...met }, undefined, options),
+      waitForAgent(tx, turn(id), { kind: 'limit', said: 'No more today', begun: false, ...met }, null, options),
     );
   };
   const reason = (id: string) => {
@@ -90,6 +90,28 @@ describe('Agents that can’t work now, by a clock', () => {
     assert.deepEqual(nextTurns(snapshot()), ['ta', 'tc']);
   });
 
+  it('are waited for once, whatever number of turns met the same at once', async () => {
+    await start('ta');
+    await start('tb');
+    now += minute;
+    await meet('ta', { kind: 'offline' });
+    const { until } = store.state.agentWait('one') ?? {};
+    now += 1;
+    await meet('tb', { kind: 'offline' });
+    assert.deepEqual([store.state.agentWait('one')?.times, store.state.agentWait('one')?.until], [1, until]);
+  });
+
+  it('are tried when the clock is set back, by one turn, and what works takes the fact away', async () => {
+    await meet('ta', { kind: 'offline' });
+    now -= 24 * hour;
+    assert.deepEqual(nextTurns(snapshot()), ['ta', 'tc']);
+    await store.commit((tx) => beginsToTry(tx, 'one', now));
+    await start('ta');
+    assert.deepEqual(nextTurns(snapshot()), ['tc'], 'while it runs');
+    await store.commit((tx) => agentWorks(tx, 'one', turn('ta')));
+    assert.equal(store.state.agentWait('one'), undefined);
+  });
+
   it('are not taken to work because a turn that began before still does', async () => {
     await start('ta');
     now += minute;
@@ -110,6 +132,11 @@ describe('Agents that can’t work now, by a clock', () => {
       assert.equal(turn('ta').goesOn?.times, times);
     }
     assert.equal(await meet('ta', { begun: true, beginning: begun }), false);
+  });
+
+  it('are not given a prompt again where nobody could look at what was done for it', async () => {
+    assert.equal(await meet('ta', { beginning: begun }), true);
+    assert.deepEqual(turn('ta').goesOn, { times: 1, beginning: begun });
   });
 
   it('pause their branch where that is wanted', async () => {
