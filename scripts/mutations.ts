@@ -390,10 +390,10 @@ const mutations: Mutation[] = [
   },
   {
     name: 'a removal beside an agent at work',
-    file: 'worktrees/removal.ts',
-    find: 'if (!ofWorktree)\n',
-    replace: 'if (ofWorktree === null)\n',
-    tests: ['git/faults', 'git/likeFaults', 'faults/windows', 'integration/worktrees'],
+    file: 'sessions/branchRemoval.ts',
+    find: 'if (worktreePath === null || isOurs) return;',
+    replace: 'if (worktreePath !== null || isOurs) return;',
+    tests: ['git/faults', 'faults/windows', 'integration/worktrees'],
   },
   {
     name: 'git pointed elsewhere by the environment',

@@ -56,7 +56,15 @@ export const jobSchema = z.object({
   /** True when no prompt of the conversation was ever answered: a new one takes its place where the agent does not know it. */
   isFresh: z.boolean().default(false),
   /** Set for a turn that goes on: what the agent is told in place of the prompt, and where the turn began. */
-  goesOn: z.object({ text: z.string(), beginning: beginningSchema }).nullable().default(null),
+  goesOn: z
+    .object({
+      text: z.string(),
+      beginning: beginningSchema,
+      /** Content of the worktree when it stopped; null where nobody could look. */
+      stoppedTree: z.string().nullable(),
+    })
+    .nullable()
+    .default(null),
   permissions: z.enum(permissionPolicies),
   /** Paths of links that Branchline made in the worktree: they are never changes. */
   links: z.array(z.string()).default([]),

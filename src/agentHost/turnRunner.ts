@@ -29,7 +29,7 @@ import { endMarked } from '../platform/processes.ts';
 import { readAttachment } from '../store/attachments.ts';
 import { isDiskTrouble, storageMessage } from '../store/fileSystem.ts';
 import { TranscriptWriter } from '../store/transcripts.ts';
-import { begin, conclude, unseen } from '../work/turnWork.ts';
+import { begin, beginAgain, conclude, unseen } from '../work/turnWork.ts';
 import { AgentProcess } from './agentProcess.ts';
 import { Doings } from './doings.ts';
 import { PermissionBook, pathsIn } from './permissionBook.ts';
@@ -247,11 +247,10 @@ export class TurnRunner {
 
   async #work(job: Job): Promise<End> {
     const [start, agent] = await settleBoth(this.#begin(job), this.#cancellable(this.#openAgent(job)));
-    const from = job.goesOn?.beginning ?? start;
-    this.#announce({ startSha: from.head, startTree: from.tree });
+    this.#announce({ startSha: start.head, startTree: start.tree });
     const blocks = await promptBlocks(job, agent.acceptsImages);
     this.#throwIfCancelled();
-    this.#beginning = job.goesOn?.beginning ?? start;
+    this.#beginning = start;
     this.#write({
       type: 'handover',
       attempt: job.attempt,
@@ -297,7 +296,7 @@ export class TurnRunner {
   }
 
   async #begin(job: Job): Promise<Beginning> {
-    const { state, ...beginning } = await begin(this.#git(job), {
+    const found = await begin(this.#git(job), {
       turnId: job.turnId,
       title: job.title,
       repository: job.repository,
@@ -305,6 +304,7 @@ export class TurnRunner {
       links: job.links,
       now: Date.now(),
     });
+    const { state, ...beginning } = found;
     const { operation } = beginning;
     if (operation) {
       const unmerged = state.changed.flatMap((one) => (one.unmerged ? [one.path] : []));
@@ -313,7 +313,9 @@ export class TurnRunner {
         text: `A ${operation.kind} is under way in this worktree${unmerged.length > 0 ? `, in conflict: ${shown(unmerged)}` : ''}. To solve it is work like any other.`,
       });
     }
-    return beginning;
+    if (!job.goesOn) return beginning;
+    const { beginning: earlier, stoppedTree } = job.goesOn;
+    return beginAgain(this.#git(job), found, { turnId: job.turnId, title: job.title, earlier, stoppedTree });
   }
 
   /** git ends with the turn, and so does what it started. */

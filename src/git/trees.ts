@@ -243,6 +243,28 @@ export function parseDifference(output: string): ChangedFile[] {
   return [...files.values()];
 }
 
+/** A tree like `tree`, but with the entries that `from` has (or has not) for these paths. */
+export async function withEntriesOf(
+  git: Git,
+  gitFolder: string,
+  { tree, from, paths }: { tree: string; from: string; paths: readonly string[] },
+): Promise<string> {
+  const wanted = new Set(paths);
+  const entries = new Map<string, string>();
+  for (const line of (await git.run('ls-tree', '-r', '-z', `${from}^{tree}`)).split('\0')) {
+    const path = line.slice(line.indexOf('\t') + 1);
+    const [mode, , sha] = line.split(/[ \t]/);
+    if (wanted.has(path)) entries.set(path, `${mode} ${sha}`);
+  }
+  return withIndex(git, gitFolder, 'copy', async (own) => {
+    await own.run('read-tree', '--reset', `${tree}^{tree}`);
+    const none = `0 ${'0'.repeat(from.length)}`;
+    const lines = paths.map((path) => `${entries.get(path) ?? none}\t${path}`);
+    await own.feed(nulled(lines), 'update-index', '-z', '--index-info');
+    return (await own.run('write-tree', '--missing-ok')).trim();
+  });
+}
+
 /** Where the work of a turn is kept while no commit of its branch has it. */
 export const turnRef = (turnId: string): string => `refs/branchline/turns/${turnId}`;
 

@@ -40,7 +40,7 @@ export function waitForAgent(
   const begun = met.begun || (turn.goesOn === null && hasChanged);
   const times = (turn.goesOn?.times ?? 0) + 1;
   if (begun && times > mostGoOns) return false;
-  const goesOn = begun && met.beginning ? { times, beginning: turn.goesOn?.beginning ?? met.beginning } : turn.goesOn;
+  const goesOn = begun && met.beginning ? { times, beginning: met.beginning } : turn.goesOn;
   tx.update('turn', turn.id, {
     ...notRun,
     ...doneSoFar(turn, goesOn, conclusion),

@@ -257,7 +257,7 @@ export class Dispatcher {
       isFresh: !this.#store.state
         .turnsOf(session.id)
         .some((one) => one.startSha !== null || one.startTree !== null || one.goesOn !== null),
-      goesOn: turn.goesOn ? { text: goOnWord, beginning: turn.goesOn.beginning } : null,
+      goesOn: turn.goesOn ? { text: goOnWord, beginning: turn.goesOn.beginning, stoppedTree: turn.endTree } : null,
       permissions: permissions(),
       links: linksOf(branch),
       commitMessage: commitMessage(commitTemplate(), { turn, session, branch }),

@@ -378,6 +378,11 @@ export class Engine {
       if (this.#stop.signal.aborted) return;
       this.#lock = await acquire(name).catch(() => undefined);
       if (!this.#lock) continue;
+      if (this.#stop.signal.aborted) {
+        await this.#lock.release();
+        this.#lock = undefined;
+        return;
+      }
       this.#watcher?.close();
       this.#ready = this.#ownOrShow(name);
       await this.#ready.catch((error) => this.#options.onProblem(messageOf(error)));
@@ -593,9 +598,12 @@ export class Engine {
       owner.removal.dispose();
       await owner.provisioner.dispose();
       owner.hosts.dispose();
-      await owner.store.close();
     }
-    await this.#lock?.release();
-    this.#lock = undefined;
+    try {
+      await owner?.store.close();
+    } finally {
+      await this.#lock?.release();
+      this.#lock = undefined;
+    }
   }
 }

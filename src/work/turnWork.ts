@@ -21,6 +21,7 @@ import {
   type Snapshot,
   snapshot,
   turnRef,
+  withEntriesOf,
 } from '../git/trees.ts';
 import { folderIdentity, isOnBranch, mendGitFile, type WorktreeState, worktreeState } from '../git/worktrees.ts';
 import { WorktreeError } from '../model/errors.ts';
@@ -55,6 +56,36 @@ export async function begin(
     folder: folderIdentity(git.folder),
     state,
   };
+}
+
+export interface GoOnOrder {
+  turnId: string;
+  title: string;
+  /** Where the turn began, at first. */
+  earlier: Beginning;
+  /** Content when it stopped; null where nobody could look. */
+  stoppedTree: string | null;
+}
+
+/**
+ * Where a turn is counted from that goes on: where it began at first. Where others have worked in its worktree since it stopped, that is what
+ * is there now, without what the turn did before it stopped.
+ */
+export async function beginAgain(
+  git: Git,
+  { state, ...start }: Awaited<ReturnType<typeof begin>>,
+  { turnId, title, earlier, stoppedTree }: GoOnOrder,
+): Promise<Beginning> {
+  if (stoppedTree === null || stoppedTree === start.tree) return { ...earlier, folder: start.folder };
+  const own = await difference(git, earlier.tree, stoppedTree);
+  const tree = await withEntriesOf(git, state.gitFolder, {
+    tree: start.tree,
+    from: earlier.tree,
+    paths: own.map(({ path }) => path),
+  });
+  const before = { head: start.head ?? undefined, tree };
+  await keep(git, { ref: turnRef(turnId), before, after: before, message: `Before: ${title}` });
+  return { ...start, tree };
 }
 
 /** What the worktree is at; of another repository, whose `.git` took the place of ours, nothing is asked. Rejects with WorktreeError then. */

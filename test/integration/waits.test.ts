@@ -174,6 +174,36 @@ describe('Agents that can’t work now', () => {
     assert.equal(git(repository, 'show', '--format=', '--name-only', 'a'), 'one.txt');
   });
 
+  it('that go on after others have worked there commit their own work, and none of that', async () => {
+    const one = start();
+    const { engine } = one;
+    const { queue } = await engine.owner();
+    const prompt = ['edit one.txt half', unlessItWorks(`fail ${limit}`)].join('\n');
+    const { turnId } = await queue.enqueue({ branch: 'a', kind: 'commit', title: 'Halves', prompt });
+    await untilItWaits(one, turnId);
+    for (const [kind, file] of [
+      ['commit', 'two.txt'],
+      ['note', 'three.txt'],
+    ] as const) {
+      const other = await queue.enqueue({ branch: 'a', kind, agent: 'other', prompt: `edit ${file} x` });
+      await queue.move(other.turnId, { before: turnId });
+      await untilEnded(engine, other.turnId);
+    }
+    writeFileSync(join(folder, 'repo.worktrees', 'a', 'mine.txt'), 'by hand\n');
+    works();
+    await queue.tryAgent('test');
+    await untilEnded(engine, turnId);
+    const { state, commit, work } = engine.state.turn(turnId) ?? {};
+    assert.deepEqual([state, commit?.state, work?.files], ['completed', 'made', 1]);
+    assert.equal(git(repository, 'show', '--format=', '--name-only', 'a'), 'one.txt');
+    assert.deepEqual(
+      git(join(folder, 'repo.worktrees', 'a'), 'status', '--porcelain')
+        .split('\n')
+        .sort(),
+      ['?? mine.txt', '?? three.txt'],
+    );
+  });
+
   it('that stop in the middle again and again fail their turn with what they said', async () => {
     const one = start();
     const { engine } = one;

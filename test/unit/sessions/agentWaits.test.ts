@@ -127,7 +127,7 @@ describe('Agents that can’t work now, by a clock', () => {
     assert.equal(turn('ta').goesOn, null);
     for (let times = 1; times <= mostGoOns; times += 1) {
       assert.equal(await meet('ta', { begun: true, beginning: { ...begun, tree: `${times}` } }), true);
-      assert.deepEqual(turn('ta').goesOn, { times, beginning: { ...begun, tree: '1' } }, 'from where it first began');
+      assert.deepEqual(turn('ta').goesOn, { times, beginning: { ...begun, tree: `${times}` } }, 'from where its host counts it');
       assert.equal(await meet('ta', { beginning: begun }), true, 'one that says no at once costs nothing');
       assert.equal(turn('ta').goesOn?.times, times);
     }
