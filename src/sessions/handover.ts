@@ -3,7 +3,7 @@
  * VS Code keeps the extension host of a window that is gone for minutes to hours (its reconnection grace time): such an owner is alive,
  * holds its lock, and shows nothing to anybody. It finds that out by asking its own window something.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { randomId } from '../model/ids.ts';
@@ -26,6 +26,8 @@ export async function askForStorage(folder: string, request: HandoverRequest): P
   const temporary = `${requestPath(folder)}.${randomId()}`; // One window may ask twice at once.
   try {
     await writeFile(temporary, JSON.stringify(request), { mode: 0o600 });
+    // What is no file there is nobody's request, and would be in the way.
+    if ((await lstat(requestPath(folder)).catch(() => undefined))?.isFile() === false) await forgetRequest(folder);
     await rename(temporary, requestPath(folder));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -34,7 +36,7 @@ export async function askForStorage(folder: string, request: HandoverRequest): P
 }
 
 /** Takes a request back, or one that has been heard. */
-export const forgetRequest = (folder: string): Promise<void> => rm(requestPath(folder), { force: true });
+export const forgetRequest = (folder: string): Promise<void> => rm(requestPath(folder), { force: true, recursive: true });
 
 const meantPath = (folder: string): string => join(folder, 'handed-over.json');
 
@@ -51,11 +53,12 @@ export async function isForAnother(folder: string, windowId: string): Promise<bo
 /** Whoever it was for, the storage is taken, and what was asked before is over. */
 export async function forgetAll(folder: string): Promise<void> {
   await forgetRequest(folder);
-  await rm(meantPath(folder), { force: true });
+  await rm(meantPath(folder), { force: true, recursive: true });
 }
 
 async function readRequest(path: string): Promise<HandoverRequest | undefined> {
   try {
+    if (!(await lstat(path)).isFile()) return undefined; // A pipe would be waited for.
     return requestSchema.safeParse(JSON.parse(await readFile(path, 'utf8'))).data;
   } catch {
     return undefined; // There is none, or somebody else's.

@@ -79,6 +79,7 @@ describe('Several windows, and what is left of earlier ones', () => {
     const second = start();
     await second.engine.ready;
     assert.deepEqual([second.engine.isOwner, second.engine.canTakeOver], [false, true]);
+    mkdirSync(join(folder, 'storage', 'handover.json', 'in the way'), { recursive: true });
     await second.engine.takeOver();
     assert.deepEqual([second.engine.isOwner, first.engine.isOwner, first.engine.canTakeOver], [true, false, true]);
     await assert.rejects(note(first, 'say refused'), /Another window has taken over/);
