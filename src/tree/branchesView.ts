@@ -27,6 +27,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   readonly #endedShown = new Map<string, number>();
   /** Rows that were shown open: VS Code would close one under the reader's eyes whose state says so later. */
   readonly #expanded = new Set<string>();
+  /** Branches that were there when the tree was first drawn: those that come later are shown open, however fast their work ends. */
+  #atFirst: ReadonlySet<string> | undefined;
   readonly #disposables: vscode.Disposable[] = [];
   #dirty = new Set<string>();
   #allDirty = false;
@@ -109,6 +111,7 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
   async getChildren(node?: Node): Promise<Node[]> {
     await this.#engine.opened;
     const { state } = this.#engine;
+    this.#atFirst ??= new Set(Array.from(state.branches(), ({ id }) => id));
     const found = !node
       ? rootsOf(state)
       : node.type === 'repository'
@@ -136,7 +139,8 @@ export class BranchesView implements vscode.TreeDataProvider<Node>, vscode.TreeD
     };
     const row = rowOf(node, this.#context);
     if (!row) return emptyRow();
-    if (row.collapsible === 'expanded') this.#expanded.add(row.id);
+    const isNew = node.type === 'branch' && this.#atFirst?.has(node.branchId) === false;
+    if (row.collapsible === 'expanded' || isNew) this.#expanded.add(row.id);
     const item = treeRow(this.#expanded.has(row.id) ? { ...row, collapsible: 'expanded' } : row);
     item.contextValue = `.${row.flags.join('.')}.`;
     if (node.type === 'earlier') item.command = { command: 'branchline.showEarlier', title: 'Show Earlier', arguments: [node] };
