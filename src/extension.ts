@@ -105,8 +105,13 @@ export async function activate(context: vscode.ExtensionContext): Promise<Branch
         getTreeItem: (never) => never,
       }),
     );
-  const showTakeOver = () =>
-    void vscode.commands.executeCommand('setContext', 'branchline.canTakeOver', engine?.canTakeOver ?? false);
+  let shown: boolean | undefined;
+  const showTakeOver = () => {
+    const canTakeOver = engine?.canTakeOver ?? false;
+    if (canTakeOver === shown) return; // Changes of the queue are many, and VS Code need not hear of each.
+    shown = canTakeOver;
+    void vscode.commands.executeCommand('setContext', 'branchline.canTakeOver', canTakeOver);
+  };
   if (engine) context.subscriptions.push(engine.onDidChange(showTakeOver));
   showTakeOver();
   setRepositoryContext(repositories.found);

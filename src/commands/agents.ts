@@ -44,7 +44,9 @@ export function agentCommands(context: CommandContext): vscode.Disposable[] {
         })),
       );
       if (items.length === 0) return undefined;
-      const chosen = await pick(items, { placeHolder: 'An agent can’t work now. Its turns go on by themselves when it can.' });
+      const chosen = await pick(items, {
+        placeHolder: 'An agent can’t work now. Try it, or pause the branches that wait for it.',
+      });
       if (chosen) await (await ownerOf(context)).queue[chosen.value.command](chosen.value.agent);
       return chosen?.value.agent;
     }),

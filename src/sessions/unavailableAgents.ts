@@ -30,7 +30,7 @@ export function unavailableAgents(state: Projection, { nameOf, now }: Unavailabl
   }
   return Array.from(waiting, ([agent, number]) => {
     const { kind, until, said } = waits.get(agent) as NonNullable<ReturnType<typeof waits.get>>;
-    const words = `${nameOf(agent)} ${unavailableInWords(kind, until, now)}; ${number === 1 ? '1 branch waits' : `${number} branches wait`}.`;
+    const words = `${nameOf(agent)} ${unavailableInWords(kind, until, now)}; ${number === 1 ? '1 branch waits' : `${number} branches wait`}.${kind === 'signIn' && until === null ? ' Then try it now.' : ''}`;
     return { agent, kind, words, said, waiting: number };
   });
 }

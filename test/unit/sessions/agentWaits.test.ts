@@ -151,7 +151,7 @@ describe('Agents that can’t work now, by a clock', () => {
     await meet('ta', { until: now + hour });
     assert.deepEqual(lines(), [`Agent one has reached its limit until ${momentInWords(now + hour, now)}; 2 branches wait.`]);
     await meet('tb', { kind: 'signIn' });
-    assert.deepEqual(lines(), ['Agent one needs you to sign in with its own command; 2 branches wait.']);
+    assert.deepEqual(lines(), ['Agent one needs you to sign in with its own command; 2 branches wait. Then try it now.']);
     assert.equal(unavailableInWords('limit', now - 1, now), 'had reached its limit and is being tried again');
     assert.match(
       unavailableInWords('offline', now + 30 * hour, now),
