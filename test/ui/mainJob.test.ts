@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { untilSeen } from '../support/patience.ts';
 import { git } from '../support/repositories.ts';
 import { type Window, Workbench } from '../support/workbench.ts';
 
@@ -19,8 +20,16 @@ describe('The sidebar', () => {
   });
 
   const queueOn = async (branch: string, agent: string, prompt: string) => {
-    await window.row(`Branch ${branch}`).hover();
-    await window.row(`Branch ${branch}`).locator('.action-label[aria-label^="Queue Session"]').click();
+    const asked = window.quickInput.locator('.quick-input-title', { hasText: 'kind' });
+    // A workbench whose extension host has just come up may drop a click.
+    await untilSeen(async () => {
+      await window.row(`Branch ${branch}`).hover();
+      await window.row(`Branch ${branch}`).locator('.action-label[aria-label^="Queue Session"]').click();
+      return asked.waitFor({ timeout: 10_000 }).then(
+        () => true,
+        () => false,
+      );
+    }, 'it is asked what kind of session it is');
     await window.pick('kind', 'Note');
     await window.pick('agent', agent);
     await window.type(`Queue Session on ${branch}`, prompt);
